@@ -1,0 +1,1 @@
+//! Microsoft as upstream: the identity platform and Microsoft Graph.

@@ -1,0 +1,1 @@
+//! Secrets: the vault, the master key and the types that cannot be printed.
