@@ -8,3 +8,4 @@ pub mod ids;
 pub mod microsoft;
 pub mod outbound;
 pub mod secrets;
+pub mod store;
