@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod ids;
+pub mod inventory;
 pub mod microsoft;
 pub mod outbound;
 pub mod secrets;
