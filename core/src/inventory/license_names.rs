@@ -124,6 +124,7 @@ mod tests {
     const SPB: Uuid = uuid!("cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46");
     const FLOW_FREE: Uuid = uuid!("f30db892-07e9-47e9-837c-80727f46fd3d");
     const UNKNOWN: Uuid = uuid!("00000000-0000-4000-8000-000000000001");
+
     #[test]
     fn the_file_wins_over_the_embedded_name_and_that_over_the_part_number() {
         let text = format!("Product_Display_Name,GUID\nOur Premium,{SPB}\n");
