@@ -8,10 +8,15 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// The folder of the workspace.
-pub fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
+/// The folder of the workspace whose `cargo xtask` this is. `cargo run` says which; asked when this was
+/// compiled, it would be another clone's where two share a target folder.
+pub fn root() -> PathBuf {
+    let here =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(here)
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default()
 }
 
 /// The folder that binaries of the dev profile are put into: the one this program lies in, which is
