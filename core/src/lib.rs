@@ -5,6 +5,7 @@ pub mod access;
 pub mod audit;
 pub mod clock;
 pub mod ids;
+pub mod inventory;
 pub mod microsoft;
 pub mod outbound;
 pub mod secrets;
