@@ -1,6 +1,8 @@
 //! What Tenantry decides and remembers: connecting tenants, syncing them, keeping secrets, and the
 //! store beneath. No HTTP server and no status codes here; `api` speaks HTTP, this crate decides.
 
+pub mod access;
+pub mod audit;
 pub mod clock;
 pub mod ids;
 pub mod microsoft;

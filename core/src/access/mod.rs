@@ -1,0 +1,1 @@
+//! Access: who acts, for which organisation, and what that allows.
