@@ -83,6 +83,18 @@ pub enum Source {
     SkuId,
 }
 
+impl Source {
+    /// The word for it in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Embedded => "embedded",
+            Self::SkuPartNumber => "skuPartNumber",
+            Self::SkuId => "skuId",
+        }
+    }
+}
+
 /// The name to show for a product, and where it was found. `overrides` are the names of the
 /// operator's file, empty when there is none.
 pub fn display_name(sku_id: Uuid, sku_part_number: &str, overrides: &Names) -> (String, Source) {

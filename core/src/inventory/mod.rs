@@ -8,6 +8,7 @@ mod absence;
 pub mod documents;
 mod kind;
 pub mod license_names;
+mod purposes;
 mod queries;
 mod service;
 mod service_plans;
@@ -22,4 +23,5 @@ pub(crate) use crate::store::dialect::{upsert_members, upsert_objects};
 pub(crate) use queries::{
     live_among, live_documents, mark_removed, name_members, remove_members, stored_documents, unnamed_members,
 };
+pub(crate) use purposes::set_purposes;
 pub(crate) use service_plans::{Plans, read_plans};

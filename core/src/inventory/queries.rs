@@ -382,3 +382,24 @@ pub(crate) fn name_members(
     }
     Ok(())
 }
+
+/// Replaces the document of one object, whatever else is stored with it.
+pub(super) fn replace_document(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+    key: Uuid,
+    document: &str,
+) -> Result<(), StoreError> {
+    let org = tx.org();
+    on_conn!(tx.conn, |c| diesel::update(
+        objects::table
+            .filter(objects::org_id.eq(org))
+            .filter(objects::tenant_id.eq(tenant))
+            .filter(objects::kind.eq(kind.number()))
+            .filter(objects::object_key.eq(StoredUuid(key)))
+    )
+    .set(objects::document.eq(document))
+    .execute(c))?;
+    Ok(())
+}

@@ -6,7 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json, value::RawValue};
 use uuid::Uuid;
 
-use super::{ObjectKind, license_names::LicenseNames, queries};
+use super::{
+    ObjectKind,
+    license_names::{self, LicenseNamesFile},
+    queries,
+};
 use crate::{
     access::OrgScope,
     ids::TenantId,
@@ -70,12 +74,12 @@ pub enum InventoryError {
 #[derive(Clone)]
 pub struct InventoryService {
     store: Store,
-    names: Arc<LicenseNames>,
+    names: Arc<LicenseNamesFile>,
 }
 
 impl InventoryService {
     /// With the names that licences are shown under.
-    pub fn new(store: Store, names: Arc<LicenseNames>) -> Self {
+    pub fn new(store: Store, names: Arc<LicenseNamesFile>) -> Self {
         Self { store, names }
     }
 
@@ -183,6 +187,7 @@ impl InventoryService {
     }
 
     fn with_names(&self, listing: Listing) -> Result<Listing, InventoryError> {
+        let names = self.names.names();
         let items = listing
             .items
             .into_iter()
@@ -190,11 +195,12 @@ impl InventoryService {
                 let mut sku: Value = serde_json::from_str(item.get()).or(Err(corrupt("license")))?;
                 let text = |name: &str| sku.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
                 let (sku_id, part) = (text("skuId"), text("skuPartNumber"));
-                let name = self.names.display_name(&sku_id, &part);
+                let sku_id = Uuid::try_parse(&sku_id).or(Err(corrupt("license")))?;
+                let (name, source) = license_names::display_name(sku_id, &part, &names);
                 if let Some(members) = sku.as_object_mut() {
-                    members.insert("displayName".to_owned(), json!(name.text));
-                    members.insert("displayNameSource".to_owned(), json!(name.source.as_str()));
-                    members.insert("isFree".to_owned(), json!(name.is_free));
+                    members.insert("displayName".to_owned(), json!(name));
+                    members.insert("displayNameSource".to_owned(), json!(source.as_str()));
+                    members.insert("isFree".to_owned(), json!(license_names::is_free(sku_id)));
                 }
                 raw(sku.to_string())
             })

@@ -105,7 +105,6 @@ struct RunRow {
     kind: String,
     state: String,
     progress: i64,
-    cancel_requested: bool,
     created_at: StoredTime,
     started_at: Option<StoredTime>,
     finished_at: Option<StoredTime>,
@@ -356,23 +355,7 @@ pub(super) fn raise_progress(
     Ok(())
 }
 
-/// Asks a run that has not ended to end. False: it had ended.
-pub(super) fn request_cancel(tx: &mut Scoped<'_>, tenant: TenantId, id: SyncRunId) -> Result<bool, StoreError> {
-    let org = tx.org();
-    let open = [RunState::Queued.as_str(), RunState::Running.as_str()];
-    let rows = on_conn!(tx.conn, |c| diesel::update(
-        sync_runs::table
-            .filter(sync_runs::org_id.eq(org))
-            .filter(sync_runs::tenant_id.eq(tenant))
-            .filter(sync_runs::id.eq(id))
-            .filter(sync_runs::state.eq_any(open))
-    )
-    .set(sync_runs::cancel_requested.eq(true))
-    .execute(c))?;
-    Ok(rows == 1)
-}
-
-/// Whether a run may go on: it has not ended and nobody asked it to.
+/// Whether a run may go on: it has not ended.
 pub(super) fn may_go_on(tx: &mut Scoped<'_>, tenant: TenantId, id: SyncRunId) -> Result<bool, StoreError> {
     let org = tx.org();
     let row = on_conn!(tx.conn, |c| sync_runs::table
@@ -383,7 +366,7 @@ pub(super) fn may_go_on(tx: &mut Scoped<'_>, tenant: TenantId, id: SyncRunId) ->
         .first(c)
         .optional())?;
     match row {
-        Some(row) => Ok(!row.cancel_requested && !RunState::stored(&row.state)?.has_ended()),
+        Some(row) => Ok(!RunState::stored(&row.state)?.has_ended()),
         None => Ok(false),
     }
 }

@@ -126,6 +126,17 @@ pub fn remove_for_tenant(tx: &mut Global<'_>, org: OrgId, tenant: TenantId) -> R
     super::queries::delete_work_of_tenant(tx, org, tenant)
 }
 
+/// Whether a claim would find something.
+pub(crate) fn is_anything_due(tx: &mut Global<'_>) -> Result<bool, StoreError> {
+    Ok(!dialect::organizations_with_due_work(tx)?.is_empty())
+}
+
+/// Frees what this database's dead processes had claimed. Only where it is certain that no other
+/// process lives: behind the lock of a SQLite file.
+pub(crate) fn release_all(tx: &mut Global<'_>) -> Result<usize, StoreError> {
+    super::queries::release_all_work(tx)
+}
+
 /// Takes the next due work: organisations in turn, the oldest first within one. `last` is the
 /// organisation served before.
 pub(crate) fn claim_next(

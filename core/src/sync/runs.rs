@@ -58,19 +58,21 @@ pub fn cancel_for_tenant(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(), St
     Ok(())
 }
 
-/// Ends a run as cancelled and takes its work away.
+/// Ends a run as cancelled and takes its work away: its worker finds the lease gone and stops. False:
+/// it had ended before.
 pub(super) fn end_cancelled(
     tx: &mut Scoped<'_>,
     tenant: TenantId,
     run: SyncRunId,
     because: &str,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
+    if !queries::end_run(tx, tenant, run, RunState::Cancelled)? {
+        return Ok(false);
+    }
     let warning = Warning::note("cancelled", format!("Not read to the end: {because}."));
     queries::end_open_data_sets(tx, tenant, run, DataSetState::Failed, &warning)?;
-    if queries::end_run(tx, tenant, run, RunState::Cancelled)? {
-        queue::remove(&mut tx.global(), WorkKind::Sync, run.as_uuid())?;
-        status::refresh(tx, tenant)?;
-        audit::record(tx, Action::SyncCancelled, Some(tenant), json!({"syncRunId": run}))?;
-    }
-    Ok(())
+    queue::remove(&mut tx.global(), WorkKind::Sync, run.as_uuid())?;
+    status::refresh(tx, tenant)?;
+    audit::record(tx, Action::SyncCancelled, Some(tenant), json!({"syncRunId": run}))?;
+    Ok(true)
 }
