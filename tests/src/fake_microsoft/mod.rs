@@ -156,6 +156,7 @@ impl Cloud {
             activity: tokio::sync::Notify::new(),
             clock_offset_seconds: AtomicI64::new(0),
             budgets: Mutex::new(HashMap::new()),
+            login: login::LoginState::default(),
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    directory::Directory, faults::Faults, gate::Gate, graph::throttle::Budget,
+    directory::Directory, faults::Faults, gate::Gate, graph::throttle::Budget, login::LoginState,
     reports::ReportDownload,
 };
 
@@ -54,6 +54,8 @@ pub struct Cloud {
     pub clock_offset_seconds: std::sync::atomic::AtomicI64,
     /// Resource units that tenants may use, where a test limits them.
     pub budgets: Mutex<HashMap<Uuid, Budget>>,
+    /// What only the login server keeps, and what tests have it do.
+    pub login: LoginState,
 }
 
 /// An app registration (multi-tenant, confidential).
@@ -145,6 +147,8 @@ pub struct IssuedCode {
     pub nonce: Option<String>,
     pub code_challenge: Option<String>,
     pub redeemed: bool,
+    /// Unix seconds.
+    pub issued_at: i64,
 }
 
 /// What an access token stands for.
