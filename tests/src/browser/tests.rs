@@ -44,7 +44,9 @@ impl Drop for Site {
 /// `policy` and `referrer` set headers, `form` shows a form that posts there.
 async fn answer(request: HttpRequest, body: String) -> HttpResponse {
     if request.path() == "/loop" {
-        return HttpResponse::Found().insert_header(("location", "/loop")).finish();
+        return HttpResponse::Found()
+            .insert_header(("location", "/loop"))
+            .finish();
     }
     let query: std::collections::HashMap<String, String> =
         web::Query::from_query(request.query_string())

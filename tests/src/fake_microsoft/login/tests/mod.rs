@@ -186,12 +186,7 @@ impl World {
 }
 
 fn seed(name: &str, domain: &str) -> TenantSeed {
-    TenantSeed {
-        id: Uuid::new_v4(),
-        display_name: name.to_owned(),
-        domain: domain.to_owned(),
-        users: 0,
-    }
+    TenantSeed::new(name, domain).users(0)
 }
 
 fn person(upn: &str, wids: Vec<Uuid>) -> Person {
