@@ -12,6 +12,8 @@ pub mod reports;
 pub mod request_log;
 pub mod seed;
 pub mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,

@@ -24,7 +24,7 @@ use super::{
     directory::{Directory, Features, ObjectKind, entity::Entity, schemas},
     state::{Decision, GLOBAL_ADMINISTRATOR, Person, Tenant},
 };
-pub use random::Random;
+pub use random::{Random, of_text as random_of};
 
 /// What a generated tenant is like. Nothing is random but by `id`.
 #[derive(Clone, Debug)]
