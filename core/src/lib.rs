@@ -8,3 +8,6 @@ pub mod ids;
 pub mod microsoft;
 pub mod outbound;
 pub mod secrets;
+
+#[cfg(test)]
+mod scripted_server;
