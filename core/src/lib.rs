@@ -8,6 +8,8 @@ mod failpoint;
 pub mod ids;
 pub mod microsoft;
 pub mod outbound;
+#[cfg(test)]
+mod scripted_server;
 pub mod secrets;
 pub mod store;
 
