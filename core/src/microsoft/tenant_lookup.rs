@@ -115,10 +115,10 @@ pub struct ResolvedTenant {
 pub enum LookupError {
     /// Microsoft knows none by this name here.
     #[error("tenant not found")]
-    NotFound(#[source] MicrosoftError),
+    NotFound(#[source] Box<MicrosoftError>),
     /// Microsoft says this can be no tenant's name.
     #[error("not a tenant's name")]
-    Invalid(#[source] MicrosoftError),
+    Invalid(#[source] Box<MicrosoftError>),
     /// It names the tenant of personal accounts, or none that could be a customer.
     #[error("personal accounts are no tenant")]
     PersonalAccounts,
@@ -128,14 +128,14 @@ pub enum LookupError {
         /// Which one, if that can be told.
         actual: Option<MicrosoftCloud>,
         /// What Microsoft said, if it was Microsoft who said so.
-        source: Option<MicrosoftError>,
+        source: Option<Box<MicrosoftError>>,
     },
     /// Microsoft could not be reached or failed; trying again may help.
     #[error("tenant lookup unavailable")]
     Unavailable(#[source] Option<OutboundError>),
     /// Microsoft refused for another reason.
     #[error("tenant lookup refused: {0}")]
-    Refused(#[source] MicrosoftError),
+    Refused(#[source] Box<MicrosoftError>),
     /// An answer that is no metadata document of one tenant of the configured authority.
     #[error("unexpected metadata: {0}")]
     UnexpectedAnswer(&'static str),
@@ -170,13 +170,18 @@ pub async fn resolve(
         .await
         .map_err(unavailable)?;
     if status.is_success() {
-        read(&body, hint, profile)
+        read_metadata(&body, hint, profile)
     } else {
         Err(refusal(MicrosoftError::from_answer(status.as_u16(), &body)))
     }
 }
 
-fn read(
+/// Reads a tenant's OpenID metadata.
+///
+/// # Errors
+/// When it is not that of one tenant of the configured authority and cloud, or of another tenant than
+/// a GUID asked for.
+pub(crate) fn read_metadata(
     body: &[u8],
     hint: &TenantHint,
     profile: &CloudProfile,
@@ -256,6 +261,7 @@ fn cloud_of_sub_scope(sub_scope: &str) -> Option<MicrosoftCloud> {
 
 fn refusal(error: MicrosoftError) -> LookupError {
     let code = consent_doctor::diagnose(&error).code;
+    let error = Box::new(error);
     if code == DiagnosisCode::TenantNotFound {
         LookupError::NotFound(error)
     } else if code == DiagnosisCode::InvalidTenant {
@@ -278,6 +284,10 @@ fn refusal(error: MicrosoftError) -> LookupError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        outbound::Limits,
+        scripted_server::{Answer, ScriptedServer},
+    };
 
     const TENANT: &str = "0b8f1a52-6a5e-4b0e-8f6e-0d7a5f3b9c11";
 
@@ -367,7 +377,7 @@ mod tests {
             &format!("https://login.microsoftonline.com/{TENANT}/v2.0"),
             None,
         );
-        let found = read(&body, &hint, &profile).unwrap();
+        let found = read_metadata(&body, &hint, &profile).unwrap();
         assert_eq!(found.tenant_id.to_string(), TENANT);
         assert_eq!(found.domain.as_deref(), Some("contoso.example"));
         assert_eq!(found.region_scope.as_deref(), Some("EU"));
@@ -380,13 +390,13 @@ mod tests {
             CloudProfile::new(MicrosoftCloud::Global, Some("http://127.0.0.1:9"), None).unwrap();
         let hint = TenantHint::parse("contoso.example").unwrap();
         let own = document(&format!("http://127.0.0.1:9/{TENANT}/v2.0"), None);
-        assert!(read(&own, &hint, &profile).is_ok());
+        assert!(read_metadata(&own, &hint, &profile).is_ok());
         let microsofts = document(
             &format!("https://login.microsoftonline.com/{TENANT}/v2.0"),
             None,
         );
         assert!(matches!(
-            read(&microsofts, &hint, &profile),
+            read_metadata(&microsofts, &hint, &profile),
             Err(LookupError::UnexpectedAnswer(_))
         ));
     }
@@ -403,7 +413,7 @@ mod tests {
             format!("https://evil.example/{TENANT}/v2.0"),
             String::new(),
         ] {
-            let read = read(&document(&issuer, None), &hint, &profile);
+            let read = read_metadata(&document(&issuer, None), &hint, &profile);
             assert!(
                 matches!(read, Err(LookupError::UnexpectedAnswer(_))),
                 "{issuer}"
@@ -415,11 +425,11 @@ mod tests {
             None,
         );
         assert!(matches!(
-            read(&body, &other, &profile),
+            read_metadata(&body, &other, &profile),
             Err(LookupError::UnexpectedAnswer(_))
         ));
         assert!(matches!(
-            read(b"<html>", &hint, &profile),
+            read_metadata(b"<html>", &hint, &profile),
             Err(LookupError::UnexpectedAnswer(_))
         ));
         let consumers = document(
@@ -427,7 +437,7 @@ mod tests {
             None,
         );
         assert!(matches!(
-            read(&consumers, &hint, &profile),
+            read_metadata(&consumers, &hint, &profile),
             Err(LookupError::PersonalAccounts)
         ));
     }
@@ -463,7 +473,7 @@ mod tests {
             ),
         ] {
             let body = document(&format!("https://{host}/{TENANT}/v2.0"), None);
-            let read = read(&body, &hint, &profile(cloud));
+            let read = read_metadata(&body, &hint, &profile(cloud));
             assert!(
                 matches!(read, Err(LookupError::WrongCloud { actual: Some(found), .. }) if found == actual),
                 "{cloud} {host}"
@@ -486,7 +496,7 @@ mod tests {
                 let body = document(&format!("{}/{TENANT}/v2.0", profile.authority()), sub_scope);
                 let fits = home.is_none_or(|home| home == cloud);
                 assert_eq!(
-                    read(&body, &hint, &profile).is_ok(),
+                    read_metadata(&body, &hint, &profile).is_ok(),
                     fits,
                     "{cloud} {sub_scope:?}"
                 );
@@ -520,5 +530,46 @@ mod tests {
             LookupError::Unavailable(None)
         ));
         assert!(matches!(refused(400, 9_002_313), LookupError::Refused(_)));
+    }
+
+    async fn looked_up(
+        answer: Answer,
+        hint: &str,
+    ) -> (Result<ResolvedTenant, LookupError>, Vec<String>) {
+        let server = ScriptedServer::start(move |_seen, _before| answer.clone()).await;
+        let profile =
+            CloudProfile::new(MicrosoftCloud::Global, Some(&server.origin), None).unwrap();
+        let http = Outbound::new(Limits::default()).unwrap();
+        let found = resolve(&TenantHint::parse(hint).unwrap(), &profile, &http).await;
+        (
+            found,
+            server.seen().into_iter().map(|seen| seen.target).collect(),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_lookup_asks_for_the_metadata_of_what_was_typed() {
+        let unknown = serde_json::json!({"error": "invalid_tenant", "error_codes": [90002]});
+        let (found, asked) = looked_up(Answer::json(400, unknown), "Bücher.example").await;
+        assert!(matches!(found, Err(LookupError::NotFound(_))));
+        assert_eq!(
+            asked,
+            ["/xn--bcher-kva.example/v2.0/.well-known/openid-configuration"]
+        );
+        let (found, _asked) = looked_up(Answer::json(200, "<html>"), "a.example").await;
+        assert!(matches!(found, Err(LookupError::UnexpectedAnswer(_))));
+        let (found, _asked) = looked_up(Answer::HangUp, "a.example").await;
+        assert!(matches!(found, Err(LookupError::Unavailable(Some(_)))));
+        let redirect = Answer::json(302, "").with("location", "https://evil.example/");
+        let (found, asked) = looked_up(redirect, "a.example").await;
+        assert!(matches!(found, Err(LookupError::Refused(_))));
+        assert_eq!(asked.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn c5_the_tenant_of_personal_accounts_is_not_even_asked_about() {
+        let (found, asked) = looked_up(Answer::HangUp, &CONSUMER_TENANT.to_string()).await;
+        assert!(matches!(found, Err(LookupError::PersonalAccounts)));
+        assert!(asked.is_empty());
     }
 }
