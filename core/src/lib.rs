@@ -4,10 +4,13 @@
 pub mod access;
 pub mod audit;
 pub mod clock;
+mod failpoint;
 pub mod ids;
 pub mod microsoft;
 pub mod outbound;
-pub mod secrets;
-
 #[cfg(test)]
 mod scripted_server;
+pub mod secrets;
+pub mod store;
+
+pub(crate) use failpoint::failpoint;

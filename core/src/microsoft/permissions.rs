@@ -160,6 +160,28 @@ pub fn required(profile: &CloudProfile) -> Vec<&'static Permission> {
         .collect()
 }
 
+/// What the lack of these permissions costs, a sentence each. Names that are not in the manifest cost
+/// nothing.
+pub fn degraded_features(missing: &[String]) -> Vec<&'static str> {
+    MANIFEST
+        .iter()
+        .filter(|permission| missing.iter().any(|name| name == permission.name))
+        .map(|permission| permission.without_it)
+        .collect()
+}
+
+/// The permission that the main list of a data set is read with.
+pub const fn main_permission(data_set: DataSet) -> &'static str {
+    match data_set {
+        DataSet::Organization | DataSet::Licenses => "Organization.Read.All",
+        DataSet::Users => "User.Read.All",
+        DataSet::Groups => "Group.Read.All",
+        DataSet::SecureScores => "SecurityEvents.Read.All",
+        DataSet::Devices => "DeviceManagementManagedDevices.Read.All",
+        DataSet::Mailboxes => "Reports.Read.All",
+    }
+}
+
 /// What was granted against what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {

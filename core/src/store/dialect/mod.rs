@@ -1,0 +1,143 @@
+//! What must differ between the two databases: bulk writes and claims. Both files have the same
+//! functions; [`Bulk`] and the functions here pick the one that fits the connection.
+
+mod postgres;
+mod sqlite;
+
+use super::{Conn, Global, Scoped, StoreError, types::StoredUuid};
+use crate::ids::{OrgId, TenantId, WorkItemId};
+
+/// Which organisation, tenant and full read a bulk write belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) org: OrgId,
+    pub(crate) tenant: TenantId,
+    pub(crate) generation: i64,
+}
+
+/// One object of the inventory as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectRow {
+    /// Microsoft's GUID or what stands for it.
+    pub key: StoredUuid,
+    /// Display name in lower case.
+    pub name: Option<String>,
+    /// JSON.
+    pub document: String,
+}
+
+/// One membership as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberRow {
+    /// The group.
+    pub group: StoredUuid,
+    /// The member.
+    pub member: StoredUuid,
+    /// Microsoft's `@odata.type`.
+    pub member_type: String,
+}
+
+/// A claimed unit of work.
+#[derive(Debug, Clone, PartialEq, Eq, diesel::QueryableByName)]
+pub(crate) struct Claimed {
+    #[diesel(sql_type = super::types::DbUuid)]
+    pub(crate) id: WorkItemId,
+    #[diesel(sql_type = super::types::DbUuid)]
+    pub(crate) org_id: OrgId,
+    #[diesel(sql_type = super::types::DbUuid)]
+    pub(crate) tenant_id: TenantId,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    pub(crate) kind: String,
+    #[diesel(sql_type = super::types::DbUuid)]
+    pub(crate) subject_id: StoredUuid,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub(crate) fence: i64,
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    pub(crate) attempts: i32,
+}
+
+/// Writes objects: new ones in, changed ones over, unchanged ones of the same read untouched.
+/// Returns how many rows were written. The keys within one call must differ.
+pub(crate) fn upsert_objects(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: i32,
+    generation: i64,
+    rows: &[ObjectRow],
+) -> Result<usize, StoreError> {
+    let target = Target {
+        org: tx.org(),
+        tenant,
+        generation,
+    };
+    match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::upsert_objects(conn, target, kind, rows),
+        Conn::Postgres(conn) => postgres::upsert_objects(conn, target, kind, rows),
+    }
+}
+
+/// Writes memberships in the same manner. The (group, member) pairs within one call must differ.
+pub(crate) fn upsert_members(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    generation: i64,
+    rows: &[MemberRow],
+) -> Result<usize, StoreError> {
+    let target = Target {
+        org: tx.org(),
+        tenant,
+        generation,
+    };
+    match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::upsert_members(conn, target, rows),
+        Conn::Postgres(conn) => postgres::upsert_members(conn, target, rows),
+    }
+}
+
+/// Organisations that have work due and free, by id.
+pub(crate) fn organizations_with_due_work(tx: &mut Global<'_>) -> Result<Vec<OrgId>, StoreError> {
+    match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::organizations_with_due_work(conn),
+        Conn::Postgres(conn) => postgres::organizations_with_due_work(conn),
+    }
+}
+
+/// Takes the oldest due and free work of an organisation for `lease_seconds` of database time.
+pub(crate) fn claim(
+    tx: &mut Global<'_>,
+    org: OrgId,
+    owner: StoredUuid,
+    lease_seconds: i32,
+) -> Result<Option<Claimed>, StoreError> {
+    match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::claim(conn, org, owner, lease_seconds),
+        Conn::Postgres(conn) => postgres::claim(conn, org, owner, lease_seconds),
+    }
+}
+
+/// Prolongs a lease that is still held. False: it is lost.
+pub(crate) fn renew(
+    tx: &mut Global<'_>,
+    id: WorkItemId,
+    fence: i64,
+    lease_seconds: i32,
+) -> Result<bool, StoreError> {
+    let rows = match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::renew(conn, id, fence, lease_seconds),
+        Conn::Postgres(conn) => postgres::renew(conn, id, fence, lease_seconds),
+    }?;
+    Ok(rows == 1)
+}
+
+/// Whether a lease is held at this moment. On PostgreSQL the row stays locked until the transaction
+/// ends, so that nobody can take the work over while its result is being committed.
+pub(crate) fn lease_is_held(
+    tx: &mut Global<'_>,
+    id: WorkItemId,
+    fence: i64,
+) -> Result<bool, StoreError> {
+    match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::lease_is_held(conn, id, fence),
+        Conn::Postgres(conn) => postgres::lease_is_held(conn, id, fence),
+    }
+}

@@ -1,0 +1,153 @@
+//! PostgreSQL: arrays through UNNEST for a page of Microsoft Graph, SKIP LOCKED for claims.
+
+use diesel::{
+    OptionalExtension as _, PgConnection, QueryableByName, RunQueryDsl as _, sql_query,
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, Text},
+};
+
+use super::{Claimed, MemberRow, ObjectRow, Target};
+use crate::{
+    ids::{OrgId, WorkItemId},
+    store::{
+        StoreError,
+        types::{DbUuid, StoredUuid},
+    },
+};
+
+/// Rows a statement: past a few thousand UNNEST gets slower.
+const ROWS: usize = 2_000;
+
+pub(super) fn upsert_objects(
+    conn: &mut PgConnection,
+    target: Target,
+    kind: i32,
+    rows: &[ObjectRow],
+) -> Result<usize, StoreError> {
+    let mut written = 0;
+    for rows in rows.chunks(ROWS) {
+        written += sql_query(
+            "INSERT INTO inventory_objects AS stored \
+                (org_id, tenant_id, kind, object_key, name, document, generation, removed_at) \
+             SELECT $1, $2, $3, page.key, page.name, page.document, $4, NULL \
+             FROM unnest($5::uuid[], $6::text[], $7::text[]) AS page (key, name, document) \
+             ON CONFLICT (org_id, tenant_id, kind, object_key) DO UPDATE SET \
+                name = excluded.name, document = excluded.document, \
+                generation = excluded.generation, removed_at = NULL \
+             WHERE stored.document <> excluded.document OR stored.generation <> excluded.generation \
+                OR stored.removed_at IS NOT NULL",
+        )
+        .bind::<DbUuid, _>(target.org)
+        .bind::<DbUuid, _>(target.tenant)
+        .bind::<Integer, _>(kind)
+        .bind::<BigInt, _>(target.generation)
+        .bind::<Array<DbUuid>, _>(rows.iter().map(|row| row.key).collect::<Vec<StoredUuid>>())
+        .bind::<Array<Nullable<Text>>, _>(rows.iter().map(|row| row.name.as_deref()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(rows.iter().map(|row| row.document.as_str()).collect::<Vec<_>>())
+        .execute(conn)?;
+    }
+    Ok(written)
+}
+
+pub(super) fn upsert_members(
+    conn: &mut PgConnection,
+    target: Target,
+    rows: &[MemberRow],
+) -> Result<usize, StoreError> {
+    let mut written = 0;
+    for rows in rows.chunks(ROWS) {
+        written += sql_query(
+            "INSERT INTO group_members AS stored \
+                (org_id, tenant_id, group_id, member_id, member_type, generation) \
+             SELECT $1, $2, page.group_id, page.member_id, page.member_type, $3 \
+             FROM unnest($4::uuid[], $5::uuid[], $6::text[]) AS page (group_id, member_id, member_type) \
+             ON CONFLICT (org_id, tenant_id, group_id, member_id) DO UPDATE SET \
+                member_type = excluded.member_type, generation = excluded.generation \
+             WHERE stored.generation <> excluded.generation OR stored.member_type <> excluded.member_type",
+        )
+        .bind::<DbUuid, _>(target.org)
+        .bind::<DbUuid, _>(target.tenant)
+        .bind::<BigInt, _>(target.generation)
+        .bind::<Array<DbUuid>, _>(rows.iter().map(|row| row.group).collect::<Vec<StoredUuid>>())
+        .bind::<Array<DbUuid>, _>(rows.iter().map(|row| row.member).collect::<Vec<StoredUuid>>())
+        .bind::<Array<Text>, _>(rows.iter().map(|row| row.member_type.as_str()).collect::<Vec<_>>())
+        .execute(conn)?;
+    }
+    Ok(written)
+}
+
+#[derive(QueryableByName)]
+struct Org {
+    #[diesel(sql_type = DbUuid)]
+    org_id: OrgId,
+}
+
+pub(super) fn organizations_with_due_work(
+    conn: &mut PgConnection,
+) -> Result<Vec<OrgId>, StoreError> {
+    let rows: Vec<Org> = sql_query(
+        "SELECT DISTINCT org_id FROM work_items \
+         WHERE due_at <= now() AND (lease_until IS NULL OR lease_until < now()) ORDER BY org_id",
+    )
+    .get_results(conn)?;
+    Ok(rows.into_iter().map(|row| row.org_id).collect())
+}
+
+pub(super) fn claim(
+    conn: &mut PgConnection,
+    org: OrgId,
+    owner: StoredUuid,
+    lease_seconds: i32,
+) -> Result<Option<Claimed>, StoreError> {
+    Ok(sql_query(
+        "UPDATE work_items SET lease_owner = $1, lease_until = now() + make_interval(secs => $2), \
+            fence = fence + 1, attempts = attempts + 1 \
+         WHERE id = (SELECT id FROM work_items WHERE org_id = $3 AND due_at <= now() \
+            AND (lease_until IS NULL OR lease_until < now()) \
+            ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) \
+         RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts",
+    )
+    .bind::<DbUuid, _>(owner)
+    .bind::<Integer, _>(lease_seconds)
+    .bind::<DbUuid, _>(org)
+    .get_result(conn)
+    .optional()?)
+}
+
+pub(super) fn renew(
+    conn: &mut PgConnection,
+    id: WorkItemId,
+    fence: i64,
+    lease_seconds: i32,
+) -> Result<usize, StoreError> {
+    Ok(sql_query(
+        "UPDATE work_items SET lease_until = now() + make_interval(secs => $1) \
+         WHERE id = $2 AND fence = $3 AND lease_until >= now()",
+    )
+    .bind::<Integer, _>(lease_seconds)
+    .bind::<DbUuid, _>(id)
+    .bind::<BigInt, _>(fence)
+    .execute(conn)?)
+}
+
+#[derive(QueryableByName)]
+struct Held {
+    #[diesel(sql_type = Bool)]
+    held: bool,
+}
+
+pub(super) fn lease_is_held(
+    conn: &mut PgConnection,
+    id: WorkItemId,
+    fence: i64,
+) -> Result<bool, StoreError> {
+    // clock_timestamp and not now: the transaction may have begun before the lease ran out.
+    let row: Option<Held> = sql_query(
+        "SELECT lease_until >= clock_timestamp() AS held FROM work_items \
+         WHERE id = $1 AND fence = $2 AND lease_until IS NOT NULL FOR UPDATE",
+    )
+    .bind::<DbUuid, _>(id)
+    .bind::<BigInt, _>(fence)
+    .get_result(conn)
+    .optional()?;
+    Ok(row.is_some_and(|row| row.held))
+}

@@ -1,0 +1,244 @@
+//! SQLite: multi-row statements of a fixed size, whose prepared form is kept; one writer, so a claim
+//! needs no lock of its own.
+
+use diesel::{
+    OptionalExtension as _, QueryResult, QueryableByName, RunQueryDsl, SqliteConnection,
+    query_builder::{AstPass, QueryFragment, QueryId},
+    sql_query,
+    sql_types::{BigInt, Bool, Integer, Nullable, Text},
+    sqlite::Sqlite,
+};
+
+use super::{Claimed, MemberRow, ObjectRow, Target};
+use crate::{
+    ids::{OrgId, WorkItemId},
+    store::{
+        StoreError,
+        types::{DbUuid, StoredUuid},
+    },
+};
+
+/// Rows a statement: larger ones gain nothing once the statement is kept prepared.
+const ROWS: usize = 100;
+
+pub(super) fn upsert_objects(
+    conn: &mut SqliteConnection,
+    target: Target,
+    kind: i32,
+    rows: &[ObjectRow],
+) -> Result<usize, StoreError> {
+    let mut written = 0;
+    for rows in rows.chunks(ROWS) {
+        written += UpsertObjects { target, kind, rows }.execute(conn)?;
+    }
+    Ok(written)
+}
+
+/// One statement of at most [`ROWS`] objects.
+struct UpsertObjects<'a> {
+    target: Target,
+    kind: i32,
+    rows: &'a [ObjectRow],
+}
+
+impl QueryId for UpsertObjects<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl RunQueryDsl<SqliteConnection> for UpsertObjects<'_> {}
+
+impl QueryFragment<Sqlite> for UpsertObjects<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        keep_only_full_statements(self.rows.len(), &mut out);
+        out.push_sql(
+            "INSERT INTO inventory_objects \
+                (org_id, tenant_id, kind, object_key, name, document, generation, removed_at) \
+             SELECT one.org_id, one.tenant_id, one.kind, page.column1, page.column2, page.column3, \
+                one.generation, NULL FROM (SELECT ",
+        );
+        out.push_bind_param::<DbUuid, _>(&self.target.org)?;
+        out.push_sql(" AS org_id, ");
+        out.push_bind_param::<DbUuid, _>(&self.target.tenant)?;
+        out.push_sql(" AS tenant_id, ");
+        out.push_bind_param::<Integer, _>(&self.kind)?;
+        out.push_sql(" AS kind, ");
+        out.push_bind_param::<BigInt, _>(&self.target.generation)?;
+        out.push_sql(" AS generation) AS one, (VALUES ");
+        for (position, row) in self.rows.iter().enumerate() {
+            out.push_sql(if position == 0 { "(" } else { "), (" });
+            out.push_bind_param::<DbUuid, _>(&row.key)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Text>, _>(&row.name)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(&row.document)?;
+        }
+        // `WHERE true` tells the parser that ON CONFLICT is no join constraint.
+        out.push_sql(
+            ")) AS page WHERE true \
+             ON CONFLICT (org_id, tenant_id, kind, object_key) DO UPDATE SET \
+                name = excluded.name, document = excluded.document, \
+                generation = excluded.generation, removed_at = NULL \
+             WHERE document <> excluded.document OR generation <> excluded.generation \
+                OR removed_at IS NOT NULL",
+        );
+        Ok(())
+    }
+}
+
+pub(super) fn upsert_members(
+    conn: &mut SqliteConnection,
+    target: Target,
+    rows: &[MemberRow],
+) -> Result<usize, StoreError> {
+    let mut written = 0;
+    for rows in rows.chunks(ROWS) {
+        written += UpsertMembers { target, rows }.execute(conn)?;
+    }
+    Ok(written)
+}
+
+/// One statement of at most [`ROWS`] memberships.
+struct UpsertMembers<'a> {
+    target: Target,
+    rows: &'a [MemberRow],
+}
+
+impl QueryId for UpsertMembers<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl RunQueryDsl<SqliteConnection> for UpsertMembers<'_> {}
+
+impl QueryFragment<Sqlite> for UpsertMembers<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        keep_only_full_statements(self.rows.len(), &mut out);
+        out.push_sql(
+            "INSERT INTO group_members \
+                (org_id, tenant_id, group_id, member_id, member_type, generation) \
+             SELECT one.org_id, one.tenant_id, page.column1, page.column2, page.column3, \
+                one.generation FROM (SELECT ",
+        );
+        out.push_bind_param::<DbUuid, _>(&self.target.org)?;
+        out.push_sql(" AS org_id, ");
+        out.push_bind_param::<DbUuid, _>(&self.target.tenant)?;
+        out.push_sql(" AS tenant_id, ");
+        out.push_bind_param::<BigInt, _>(&self.target.generation)?;
+        out.push_sql(" AS generation) AS one, (VALUES ");
+        for (position, row) in self.rows.iter().enumerate() {
+            out.push_sql(if position == 0 { "(" } else { "), (" });
+            out.push_bind_param::<DbUuid, _>(&row.group)?;
+            out.push_sql(", ");
+            out.push_bind_param::<DbUuid, _>(&row.member)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(&row.member_type)?;
+        }
+        out.push_sql(
+            ")) AS page WHERE true \
+             ON CONFLICT (org_id, tenant_id, group_id, member_id) DO UPDATE SET \
+                member_type = excluded.member_type, generation = excluded.generation \
+             WHERE generation <> excluded.generation OR member_type <> excluded.member_type",
+        );
+        Ok(())
+    }
+}
+
+/// A full statement comes again and again and stays prepared; the odd remainder does not.
+fn keep_only_full_statements(rows: usize, out: &mut AstPass<'_, '_, Sqlite>) {
+    if rows != ROWS {
+        out.unsafe_to_cache_prepared();
+    }
+}
+
+/// The present moment of the database, in its own unit.
+macro_rules! now {
+    () => {
+        "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+    };
+}
+
+#[derive(QueryableByName)]
+struct Org {
+    #[diesel(sql_type = DbUuid)]
+    org_id: OrgId,
+}
+
+pub(super) fn organizations_with_due_work(
+    conn: &mut SqliteConnection,
+) -> Result<Vec<OrgId>, StoreError> {
+    let rows: Vec<Org> = sql_query(concat!(
+        "SELECT DISTINCT org_id FROM work_items WHERE due_at <= ",
+        now!(),
+        " AND (lease_until IS NULL OR lease_until < ",
+        now!(),
+        ") ORDER BY org_id"
+    ))
+    .get_results(conn)?;
+    Ok(rows.into_iter().map(|row| row.org_id).collect())
+}
+
+pub(super) fn claim(
+    conn: &mut SqliteConnection,
+    org: OrgId,
+    owner: StoredUuid,
+    lease_seconds: i32,
+) -> Result<Option<Claimed>, StoreError> {
+    Ok(sql_query(concat!(
+        "UPDATE work_items SET lease_owner = ?, lease_until = ",
+        now!(),
+        " + ? * 1000000, fence = fence + 1, attempts = attempts + 1 \
+         WHERE id = (SELECT id FROM work_items WHERE org_id = ? AND due_at <= ",
+        now!(),
+        " AND (lease_until IS NULL OR lease_until < ",
+        now!(),
+        ") ORDER BY due_at, id LIMIT 1) \
+         RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts"
+    ))
+    .bind::<DbUuid, _>(owner)
+    .bind::<Integer, _>(lease_seconds)
+    .bind::<DbUuid, _>(org)
+    .get_result(conn)
+    .optional()?)
+}
+
+pub(super) fn renew(
+    conn: &mut SqliteConnection,
+    id: WorkItemId,
+    fence: i64,
+    lease_seconds: i32,
+) -> Result<usize, StoreError> {
+    Ok(sql_query(concat!(
+        "UPDATE work_items SET lease_until = ",
+        now!(),
+        " + ? * 1000000 WHERE id = ? AND fence = ? AND lease_until >= ",
+        now!()
+    ))
+    .bind::<Integer, _>(lease_seconds)
+    .bind::<DbUuid, _>(id)
+    .bind::<BigInt, _>(fence)
+    .execute(conn)?)
+}
+
+#[derive(QueryableByName)]
+struct Held {
+    #[diesel(sql_type = Bool)]
+    held: bool,
+}
+
+pub(super) fn lease_is_held(
+    conn: &mut SqliteConnection,
+    id: WorkItemId,
+    fence: i64,
+) -> Result<bool, StoreError> {
+    let row: Option<Held> = sql_query(concat!(
+        "SELECT lease_until >= ",
+        now!(),
+        " AS held FROM work_items WHERE id = ? AND fence = ? AND lease_until IS NOT NULL"
+    ))
+    .bind::<DbUuid, _>(id)
+    .bind::<BigInt, _>(fence)
+    .get_result(conn)
+    .optional()?;
+    Ok(row.is_some_and(|row| row.held))
+}

@@ -1,0 +1,373 @@
+//! The store: both databases behind one handle.
+//!
+//! Owns connections, transactions, migrations and the check that PostgreSQL's row-level security
+//! holds. Refuses to own queries: each room keeps its own in `queries.rs`, and only what must differ
+//! between the two databases lives here in `dialect`. A query runs inside [`Scoped`] (one
+//! organisation) or [`Global`] (the few tables without one) and nowhere else.
+
+mod connection;
+pub mod dialect;
+mod error;
+pub mod global_tables;
+mod migrations;
+mod pool;
+mod postgres_guard;
+pub mod schema;
+mod status_board;
+pub mod types;
+
+use std::{path::PathBuf, sync::Arc};
+
+use diesel::{
+    Connection as _, PgConnection, SqliteConnection,
+    connection::{SimpleConnection as _, TransactionManager as _},
+    r2d2::{ConnectionManager, Pool, PooledConnection},
+};
+
+pub(crate) use self::connection::on_conn;
+pub use self::{
+    connection::{Conn, Global, Scoped},
+    error::StoreError,
+    migrations::{MigrationError, schema_version},
+    postgres_guard::GuardError,
+    status_board::{StatusBoard, StatusSnapshot, StatusUpdate},
+};
+use self::{migrations::MigratingConn, pool::Pools};
+use crate::{access::OrgScope, clock::Clock, ids::OrgId, secrets::SecretText};
+
+/// Where the data is.
+#[derive(Clone)]
+pub enum DatabaseLocation {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A PostgreSQL database.
+    Postgres {
+        /// The URL pooled connections use.
+        url: Arc<SecretText>,
+        /// The URL of the role that owns the tables and migrates, where it is another one.
+        admin_url: Option<Arc<SecretText>>,
+        /// How many connections the pool may open.
+        pool_size: u32,
+    },
+}
+
+/// Both databases behind one handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pools: Pools,
+    location: DatabaseLocation,
+    clock: Clock,
+    board: StatusBoard,
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The schema does not fit.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    /// The database does not protect the organisations from each other.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Opens the database: migrates it when asked to, and refuses one that is newer, not migrated
+    /// or, on PostgreSQL, not protected by row-level security.
+    pub fn open(
+        location: DatabaseLocation,
+        clock: Clock,
+        migrate: bool,
+    ) -> Result<Self, OpenError> {
+        let mut migrating = migrating_conn(&location)?;
+        if migrate {
+            migrating.migrate()?;
+        }
+        migrating.require_current()?;
+        let pools = match &location {
+            DatabaseLocation::Sqlite(path) => pool::sqlite(path)?,
+            DatabaseLocation::Postgres {
+                url,
+                admin_url,
+                pool_size,
+            } => {
+                if let (MigratingConn::Postgres(admin), Some(_)) = (&mut migrating, admin_url) {
+                    let mut app = pool::connect_postgres(url.expose())?;
+                    postgres_guard::let_role_work(admin, &mut app)?;
+                }
+                let pools = pool::postgres(url.expose(), admin_url.is_none(), *pool_size)?;
+                if let Pools::Postgres(pool) = &pools {
+                    let mut conn = pool.get().map_err(StoreError::from)?;
+                    postgres_guard::require_isolation(&mut conn)?;
+                }
+                pools
+            }
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                pools,
+                location,
+                clock,
+                board: StatusBoard::default(),
+            }),
+        })
+    }
+
+    /// Undoes all migrations and applies them again: proves in tests that each can be undone.
+    pub fn migrate_down_and_up(location: &DatabaseLocation) -> Result<(), OpenError> {
+        let mut conn = migrating_conn(location)?;
+        conn.migrate()?;
+        conn.revert_all()?;
+        conn.migrate()?;
+        Ok(())
+    }
+
+    /// The status documents in memory.
+    pub fn board(&self) -> &StatusBoard {
+        &self.inner.board
+    }
+
+    /// The clock all transactions use.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// `sqlite` or `postgres`.
+    pub fn kind(&self) -> &'static str {
+        match &self.inner.location {
+            DatabaseLocation::Sqlite(_) => "sqlite",
+            DatabaseLocation::Postgres { .. } => "postgres",
+        }
+    }
+
+    /// Reads in the name of one organisation.
+    pub async fn read<T, E, F>(&self, scope: &OrgScope, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Scoped<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let scope = scope.clone();
+        self.on_blocking_thread(move |store| store.scoped(scope, Access::Read, body))
+            .await
+    }
+
+    /// Writes in the name of one organisation: all of it or nothing. Status documents that the body
+    /// published reach the board after the commit.
+    pub async fn write<T, E, F>(&self, scope: &OrgScope, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Scoped<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let scope = scope.clone();
+        self.on_blocking_thread(move |store| store.scoped(scope, Access::Write, body))
+            .await
+    }
+
+    /// Reads or writes the global tables.
+    pub async fn global<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.on_blocking_thread(move |store| {
+            let now = store.inner.clock.now();
+            store.transaction(Access::Write, None, |conn| {
+                body(&mut Global::new(conn, now))
+            })
+        })
+        .await
+    }
+
+    /// Reads the global tables without becoming a writer.
+    pub async fn read_global<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.on_blocking_thread(move |store| {
+            let now = store.inner.clock.now();
+            store.transaction(Access::Read, None, |conn| body(&mut Global::new(conn, now)))
+        })
+        .await
+    }
+
+    /// Database connections of the pools: in use and idle, for metrics.
+    pub fn pool_state(&self) -> (u32, u32) {
+        let state = |total: u32, idle: u32| (total.saturating_sub(idle), idle);
+        match &self.inner.pools {
+            Pools::Sqlite { writer, readers } => {
+                let (w, r) = (writer.state(), readers.state());
+                state(
+                    w.connections + r.connections,
+                    w.idle_connections + r.idle_connections,
+                )
+            }
+            Pools::Postgres(pool) => {
+                let s = pool.state();
+                state(s.connections, s.idle_connections)
+            }
+        }
+    }
+
+    async fn on_blocking_thread<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Store) -> Result<T, E> + Send + 'static,
+    {
+        let store = self.clone();
+        match tokio::task::spawn_blocking(move || work(&store)).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(cancelled) => Err(StoreError::Unavailable(cancelled.into()).into()),
+            },
+        }
+    }
+
+    fn scoped<T, E, F>(&self, scope: OrgScope, access: Access, body: F) -> Result<T, E>
+    where
+        E: From<StoreError>,
+        F: FnOnce(&mut Scoped<'_>) -> Result<T, E>,
+    {
+        let now = self.inner.clock.now();
+        let org = scope.org();
+        let (result, updates) = self.transaction(access, Some(org), |conn| {
+            let mut scoped = Scoped::new(conn, scope, now);
+            let result = body(&mut scoped)?;
+            Ok::<_, E>((result, scoped.updates))
+        })?;
+        for update in updates {
+            self.inner.board.publish(update);
+        }
+        Ok(result)
+    }
+
+    /// One transaction. SQLite writers begin immediate, so that reading before writing cannot meet a
+    /// lock; PostgreSQL learns the organisation first, and for this transaction only.
+    fn transaction<T, E, F>(&self, access: Access, org: Option<OrgId>, body: F) -> Result<T, E>
+    where
+        E: From<StoreError>,
+        F: FnOnce(Conn<'_>) -> Result<T, E>,
+    {
+        match &self.inner.pools {
+            Pools::Sqlite { writer, readers } => {
+                let pool = match access {
+                    Access::Read => readers,
+                    Access::Write => writer,
+                };
+                let mut conn = pool.get().map_err(StoreError::from)?;
+                let conn: &mut SqliteConnection = &mut conn;
+                let run =
+                    |conn: &mut SqliteConnection| body(Conn::Sqlite(conn)).map_err(Abort::Body);
+                let outcome = match access {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "this is the one place that begins transactions"
+                    )]
+                    Access::Read => conn.transaction(run),
+                    Access::Write => conn.immediate_transaction(run),
+                };
+                outcome.map_err(Abort::into_error)
+            }
+            Pools::Postgres(pool) => {
+                let mut conn = begun(pool)?;
+                let conn: &mut PgConnection = &mut conn;
+                let outcome = set_organization(conn, org)
+                    .map_err(E::from)
+                    .and_then(|()| body(Conn::Postgres(conn)));
+                match outcome {
+                    Ok(value) => {
+                        PgTransactions::commit_transaction(conn).map_err(StoreError::from)?;
+                        Ok(value)
+                    }
+                    Err(error) => {
+                        if let Err(rollback) = PgTransactions::rollback_transaction(conn) {
+                            // The connection is gone, and with it the transaction.
+                            tracing::debug!(error = %rollback, "rollback failed");
+                        }
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether a transaction may write.
+#[derive(Clone, Copy)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// Why a transaction was rolled back: the database's failure or the body's.
+enum Abort<E> {
+    Database(diesel::result::Error),
+    Body(E),
+}
+
+impl<E> From<diesel::result::Error> for Abort<E> {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl<E: From<StoreError>> Abort<E> {
+    fn into_error(self) -> E {
+        match self {
+            Self::Database(error) => StoreError::from(error).into(),
+            Self::Body(error) => error,
+        }
+    }
+}
+
+type PgPooled = PooledConnection<ConnectionManager<PgConnection>>;
+type PgTransactions = <PgConnection as diesel::Connection>::TransactionManager;
+
+/// A connection whose transaction has begun. After a restart of the database every pooled one is
+/// dead and shows it here: each is dropped, and the pool opens new ones in their place.
+fn begun(pool: &Pool<ConnectionManager<PgConnection>>) -> Result<PgPooled, StoreError> {
+    let mut left = pool.max_size();
+    loop {
+        let mut conn = pool.get()?;
+        match PgTransactions::begin_transaction(&mut *conn) {
+            Ok(()) => return Ok(conn),
+            Err(error) if left == 0 => return Err(StoreError::Unavailable(error.into())),
+            Err(_dead) => {
+                left -= 1;
+                PgTransactions::transaction_manager_status_mut(&mut *conn).set_in_error();
+            }
+        }
+    }
+}
+
+/// Names the organisation for this transaction only. An `OrgId` prints as hexadecimal digits and
+/// hyphens and nothing else.
+fn set_organization(conn: &mut PgConnection, org: Option<OrgId>) -> Result<(), StoreError> {
+    match org {
+        Some(org) => Ok(conn.batch_execute(&format!("SET LOCAL app.org = '{org}'"))?),
+        None => Ok(()),
+    }
+}
+
+fn migrating_conn(location: &DatabaseLocation) -> Result<MigratingConn, StoreError> {
+    Ok(match location {
+        DatabaseLocation::Sqlite(path) => MigratingConn::Sqlite(pool::connect_sqlite(path)?),
+        DatabaseLocation::Postgres { url, admin_url, .. } => {
+            let url = admin_url.as_ref().unwrap_or(url);
+            MigratingConn::Postgres(pool::connect_postgres(url.expose())?)
+        }
+    })
+}

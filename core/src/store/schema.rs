@@ -1,0 +1,342 @@
+//! The tables of both databases, in one list. A test reads every one of them through it on each.
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    installation (singleton) {
+        singleton -> Integer,
+        installation_id -> DbUuid,
+        key_check -> Binary,
+        key_epoch -> BigInt,
+        created_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    organizations (id) {
+        id -> DbUuid,
+        name -> Text,
+        created_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    api_keys (id) {
+        id -> DbUuid,
+        org_id -> DbUuid,
+        key_hash -> Binary,
+        role -> Text,
+        created_at -> DbTs,
+        expires_at -> Nullable<DbTs>,
+        revoked_at -> Nullable<DbTs>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    audit_heads (org_id) {
+        org_id -> DbUuid,
+        sequence -> BigInt,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    audit_events (org_id, sequence) {
+        org_id -> DbUuid,
+        sequence -> BigInt,
+        id -> DbUuid,
+        at -> DbTs,
+        actor_type -> Text,
+        actor_id -> Nullable<Text>,
+        request_id -> Nullable<DbUuid>,
+        action -> Text,
+        tenant_id -> Nullable<DbUuid>,
+        details -> Text,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    customers (org_id, id) {
+        org_id -> DbUuid,
+        id -> DbUuid,
+        name -> Text,
+        search_text -> Text,
+        domains -> Text,
+        source -> Text,
+        external_id -> Nullable<Text>,
+        active -> Bool,
+        version -> BigInt,
+        created_at -> DbTs,
+        changed_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    connections (org_id, id) {
+        org_id -> DbUuid,
+        id -> DbUuid,
+        tenant_id -> DbUuid,
+        connection_type -> Text,
+        state -> Text,
+        next_step -> Text,
+        entered_tenant -> Text,
+        customer_id -> Nullable<DbUuid>,
+        return_url -> Nullable<Text>,
+        data_key -> Nullable<Binary>,
+        signed_in -> Nullable<Text>,
+        last_outcome -> Nullable<Text>,
+        proof_deadline -> Nullable<DbTs>,
+        created_at -> DbTs,
+        expires_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    tenants (org_id, tenant_id) {
+        org_id -> DbUuid,
+        tenant_id -> DbUuid,
+        customer_id -> Nullable<DbUuid>,
+        connection_id -> Nullable<DbUuid>,
+        connection_type -> Text,
+        status -> Text,
+        display_name -> Text,
+        display_name_set -> Bool,
+        default_domain -> Nullable<Text>,
+        search_text -> Text,
+        granted_permissions -> Text,
+        missing_permissions -> Text,
+        consented_by -> Nullable<Text>,
+        connection_error -> Nullable<Text>,
+        tags -> Text,
+        notifications -> Bool,
+        connected_at -> Nullable<DbTs>,
+        last_completed_at -> Nullable<DbTs>,
+        revoked_at -> Nullable<DbTs>,
+        upstream_revoked -> Bool,
+        version -> BigInt,
+        created_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    authorization_requests (org_id, id) {
+        org_id -> DbUuid,
+        id -> DbUuid,
+        connection_id -> DbUuid,
+        leg -> Text,
+        cookie_hash -> Nullable<Binary>,
+        sealed_nonce -> Nullable<Binary>,
+        sealed_verifier -> Nullable<Binary>,
+        created_at -> DbTs,
+        expires_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    flow_index (token_hash) {
+        token_hash -> Binary,
+        kind -> Text,
+        org_id -> DbUuid,
+        connection_id -> DbUuid,
+        authorization_request_id -> Nullable<DbUuid>,
+        expires_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    tenant_claims (tenant_id) {
+        tenant_id -> DbUuid,
+        org_id -> DbUuid,
+        connection_id -> DbUuid,
+        claimed_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    work_items (id) {
+        id -> DbUuid,
+        org_id -> DbUuid,
+        tenant_id -> DbUuid,
+        kind -> Text,
+        subject_id -> DbUuid,
+        due_at -> DbTs,
+        lease_owner -> Nullable<DbUuid>,
+        lease_until -> Nullable<DbTs>,
+        fence -> BigInt,
+        attempts -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    sync_runs (org_id, tenant_id, id) {
+        org_id -> DbUuid,
+        tenant_id -> DbUuid,
+        id -> DbUuid,
+        kind -> Text,
+        state -> Text,
+        progress -> BigInt,
+        created_at -> DbTs,
+        started_at -> Nullable<DbTs>,
+        finished_at -> Nullable<DbTs>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    sync_run_data_sets (org_id, tenant_id, run_id, name) {
+        org_id -> DbUuid,
+        tenant_id -> DbUuid,
+        run_id -> DbUuid,
+        name -> Text,
+        position -> Integer,
+        state -> Text,
+        processed -> BigInt,
+        expected -> Nullable<BigInt>,
+        requests -> BigInt,
+        retries -> BigInt,
+        throttled_ms -> BigInt,
+        warning -> Nullable<Text>,
+        checkpoint -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    data_set_states (org_id, tenant_id, name) {
+        org_id -> DbUuid,
+        tenant_id -> DbUuid,
+        name -> Text,
+        generation -> BigInt,
+        delta_link -> Nullable<Text>,
+        as_of -> Nullable<DbTs>,
+        held_back -> BigInt,
+        held_back_generation -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    tenant_status (org_id, tenant_id) {
+        org_id -> DbUuid,
+        tenant_id -> DbUuid,
+        version -> BigInt,
+        document -> Text,
+        last_completed_at -> Nullable<DbTs>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    inventory_objects (org_id, tenant_id, kind, object_key) {
+        org_id -> DbUuid,
+        tenant_id -> DbUuid,
+        kind -> Integer,
+        object_key -> DbUuid,
+        name -> Nullable<Text>,
+        document -> Text,
+        generation -> BigInt,
+        removed_at -> Nullable<DbTs>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    group_members (org_id, tenant_id, group_id, member_id) {
+        org_id -> DbUuid,
+        tenant_id -> DbUuid,
+        group_id -> DbUuid,
+        member_id -> DbUuid,
+        member_type -> Text,
+        name -> Nullable<Text>,
+        generation -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    idempotency_keys (org_id, principal, route, key_hash) {
+        org_id -> DbUuid,
+        principal -> Text,
+        route -> Text,
+        key_hash -> Binary,
+        request_hash -> Binary,
+        status -> Nullable<Integer>,
+        location -> Nullable<Text>,
+        data_key -> Nullable<Binary>,
+        sealed_answer -> Nullable<Binary>,
+        row_id -> DbUuid,
+        created_at -> DbTs,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    installation,
+    organizations,
+    api_keys,
+    audit_heads,
+    audit_events,
+    customers,
+    connections,
+    tenants,
+    authorization_requests,
+    flow_index,
+    tenant_claims,
+    work_items,
+    sync_runs,
+    sync_run_data_sets,
+    data_set_states,
+    tenant_status,
+    inventory_objects,
+    group_members,
+    idempotency_keys,
+);
