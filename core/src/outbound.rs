@@ -1,1 +1,203 @@
 //! The one builder of HTTP clients.
+//!
+//! Every request that leaves the process goes through [`Outbound`]: TLS by rustls with the system's
+//! roots, no redirects, time limits on connecting, on silence and in total, and no plain `http`
+//! except to the machine itself. Bodies are read by [`read_capped`], so that an answer can never be
+//! larger than its reader allowed.
+
+use std::{net::IpAddr, time::Duration};
+
+use reqwest::{Client, Request, Response, redirect::Policy};
+use url::{Host, Url};
+
+/// How long an outgoing request may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Until the connection stands, TLS included.
+    pub connect: Duration,
+    /// Longest silence while an answer is read.
+    pub idle_read: Duration,
+    /// The whole exchange, unless a request sets its own.
+    pub total: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            idle_read: Duration::from_secs(30),
+            total: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Why an outgoing request has no answer. Texts carry no URL: a URL may hold a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    /// The address is neither `https` nor the machine itself. Nothing was sent.
+    #[error("address is neither https nor loopback")]
+    TargetRefused,
+    /// The client or the request could not be built. Nothing was sent.
+    #[error("request could not be built")]
+    Build(#[source] reqwest::Error),
+    /// No connection: refused, name unknown, TLS or proxy failed. Nothing was sent.
+    #[error("no connection")]
+    NotConnected(#[source] reqwest::Error),
+    /// No answer, or not all of it, in time. The other side may have acted.
+    #[error("no complete answer in time")]
+    TimedOut(#[source] reqwest::Error),
+    /// The connection broke, or the answer was cut off or spoiled. The other side may have acted.
+    #[error("connection lost")]
+    Interrupted(#[source] reqwest::Error),
+    /// The answer is larger than its reader allowed.
+    #[error("answer larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes, after decompression.
+        limit: usize,
+    },
+}
+
+impl OutboundError {
+    /// Sorts a failure by what is known about the request.
+    fn from_reqwest(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        if error.is_builder() {
+            Self::Build(error)
+        } else if error.is_connect() {
+            Self::NotConnected(error)
+        } else if error.is_timeout() {
+            Self::TimedOut(error)
+        } else {
+            Self::Interrupted(error)
+        }
+    }
+
+    /// Whether the request surely never reached the other side.
+    pub fn nothing_was_sent(&self) -> bool {
+        match self {
+            Self::TargetRefused | Self::Build(_) | Self::NotConnected(_) => true,
+            Self::TimedOut(_) | Self::Interrupted(_) | Self::TooLarge { .. } => false,
+        }
+    }
+}
+
+/// An HTTP client that keeps the rules of this file. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct Outbound {
+    remote: Client,
+    /// For the machine itself: never through a proxy.
+    local: Client,
+}
+
+impl Outbound {
+    /// Builds the client. Do it once at start: without the system's certificate authorities it fails.
+    ///
+    /// # Errors
+    /// [`OutboundError::Build`], for example when no certificate authorities are installed.
+    pub fn new(limits: Limits) -> Result<Self, OutboundError> {
+        Ok(Self {
+            remote: build(limits, Reach::Remote)?,
+            local: build(limits, Reach::Local)?,
+        })
+    }
+
+    /// Sends a request to an allowed address and returns the head of the answer. Redirects come back
+    /// as answers.
+    ///
+    /// # Errors
+    /// See [`OutboundError`]; an HTTP error status is an answer, not an error.
+    pub async fn execute(&self, request: Request) -> Result<Response, OutboundError> {
+        let client = match target(request.url()) {
+            Some(Reach::Remote) => &self.remote,
+            Some(Reach::Local) => &self.local,
+            None => return Err(OutboundError::TargetRefused),
+        };
+        client
+            .execute(request)
+            .await
+            .map_err(OutboundError::from_reqwest)
+    }
+}
+
+impl std::fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Outbound")
+    }
+}
+
+/// Where an address lies.
+#[derive(Clone, Copy)]
+enum Reach {
+    Remote,
+    Local,
+}
+
+fn build(limits: Limits, reach: Reach) -> Result<Client, OutboundError> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that builds HTTP clients, with every limit set"
+    )]
+    let builder = Client::builder()
+        .redirect(Policy::none())
+        .referer(false)
+        .connect_timeout(limits.connect)
+        .read_timeout(limits.idle_read)
+        .timeout(limits.total)
+        .gzip(true)
+        .user_agent(concat!("Tenantry/", env!("CARGO_PKG_VERSION")));
+    let builder = match reach {
+        Reach::Remote => builder.https_only(true),
+        Reach::Local => builder.no_proxy(),
+    };
+    builder.build().map_err(OutboundError::from_reqwest)
+}
+
+fn target(url: &Url) -> Option<Reach> {
+    match url.scheme() {
+        "https" | "http" if is_loopback(url) => Some(Reach::Local),
+        "https" if url.has_host() => Some(Reach::Remote),
+        _not_allowed => None,
+    }
+}
+
+/// Whether a URL's host is this machine: `localhost`, 127.0.0.0/8 or `::1`. Names are not resolved.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        None => false,
+    }
+}
+
+/// Reads a whole body, at most `limit` bytes of it after decompression.
+///
+/// # Errors
+/// [`OutboundError::TooLarge`] as soon as the limit is passed; the rest is not read.
+pub async fn read_capped(mut response: Response, limit: usize) -> Result<Vec<u8>, OutboundError> {
+    // A server's claim about the length only sizes the first allocation.
+    let claimed = response
+        .content_length()
+        .and_then(|length| usize::try_from(length).ok());
+    if claimed.is_some_and(|length| length > limit) {
+        return Err(OutboundError::TooLarge { limit });
+    }
+    let mut body = Vec::with_capacity(claimed.unwrap_or(0).min(1 << 20));
+    while let Some(chunk) = next_chunk(&mut response).await? {
+        if body.len().saturating_add(chunk.as_ref().len()) > limit {
+            return Err(OutboundError::TooLarge { limit });
+        }
+        body.extend_from_slice(chunk.as_ref());
+    }
+    Ok(body)
+}
+
+/// Reads the next piece of a body, `None` at its end, for readers that never hold all of it.
+///
+/// # Errors
+/// [`OutboundError::TimedOut`] or [`OutboundError::Interrupted`]: what came so far is not the whole.
+pub async fn next_chunk(
+    response: &mut Response,
+) -> Result<Option<impl AsRef<[u8]> + Send + use<>>, OutboundError> {
+    response.chunk().await.map_err(OutboundError::from_reqwest)
+}

@@ -1,1 +1,27 @@
 //! Microsoft as upstream: the identity platform and Microsoft Graph.
+//!
+//! This room knows Microsoft's protocols, errors, limits and clouds. It knows no table, no sync run
+//! and no HTTP server. What is sent to Microsoft is strict; what is read is tolerant.
+
+pub mod aadsts;
+mod aadsts_table;
+mod app_tokens;
+mod backoff;
+pub mod client_credential;
+pub mod cloud;
+pub mod connection;
+pub mod consent_doctor;
+pub mod data_set;
+pub mod graph;
+pub mod graph_batch;
+pub mod graph_error;
+mod graph_report;
+mod graph_url;
+pub mod identity;
+pub mod meter;
+pub mod page;
+mod retry_after;
+pub mod throttle;
+mod token_answer;
+
+pub use backoff::Backoff;
