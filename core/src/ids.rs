@@ -81,3 +81,8 @@ ids! {
     /// One HTTP request as our logs, answers and audit name it.
     RequestId,
 }
+
+impl OrgId {
+    /// The installation itself, which keeps an audit chain of its own like an organisation.
+    pub const INSTALLATION: Self = Self::from_uuid(Uuid::nil());
+}

@@ -4,8 +4,12 @@
 pub mod access;
 pub mod audit;
 pub mod clock;
+mod failpoint;
 pub mod ids;
+pub mod inventory;
 pub mod microsoft;
 pub mod outbound;
 pub mod secrets;
 pub mod store;
+pub mod sync;
+pub mod tenants;

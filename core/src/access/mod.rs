@@ -1,5 +1,13 @@
 //! Access: who acts, for which organisation, and what that allows.
 
+pub mod api_key;
+pub mod permission;
+pub mod random;
+mod role;
 mod scope;
 
-pub use scope::{Actor, OrgScope};
+pub use self::{
+    permission::Permission,
+    role::{Role, UnknownRole},
+    scope::{Actor, OrgScope},
+};

@@ -1,1 +1,13 @@
-//! Audit: what was done, by whom, in a chain of hashes that shows every later change.
+//! The audit: what happened, for ever.
+//!
+//! Every change of state writes its event in its own transaction; events are chained by hash per
+//! organisation, and one more chain is the installation's. Owns writing, listing and verifying.
+//! Nothing can be changed or deleted: both databases refuse.
+
+mod action;
+mod canonical;
+pub mod chain;
+mod queries;
+mod record;
+
+pub use self::{action::Action, record::record};

@@ -213,7 +213,6 @@ diesel::table! {
         kind -> Text,
         state -> Text,
         progress -> BigInt,
-        cancel_requested -> Bool,
         created_at -> DbTs,
         started_at -> Nullable<DbTs>,
         finished_at -> Nullable<DbTs>,

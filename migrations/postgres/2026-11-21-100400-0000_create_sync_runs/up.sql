@@ -40,8 +40,6 @@ CREATE TABLE sync_runs (
     state text NOT NULL CHECK (state IN ('queued', 'running', 'completed', 'completedWithWarnings', 'failed', 'cancelled')),
     -- millionths; never falls
     progress bigint NOT NULL DEFAULT 0,
-    -- a person asked it to end
-    cancel_requested boolean NOT NULL DEFAULT false,
     -- when it was asked for
     created_at timestamptz NOT NULL,
     -- when a worker first took it

@@ -39,8 +39,6 @@ CREATE TABLE sync_runs (
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'completed', 'completedWithWarnings', 'failed', 'cancelled')),
     -- millionths; never falls
     progress INTEGER NOT NULL DEFAULT 0,
-    -- a person asked it to end
-    cancel_requested BOOLEAN NOT NULL DEFAULT 0 CHECK (cancel_requested IN (0, 1)),
     -- when it was asked for
     created_at INTEGER NOT NULL,
     -- when a worker first took it

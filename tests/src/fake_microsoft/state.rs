@@ -10,7 +10,10 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{directory::Directory, faults::Faults};
+use super::{
+    directory::Directory, faults::Faults, gate::Gate, graph::throttle::Budget, login::LoginState,
+    reports::ReportDownload,
+};
 
 /// Resource id of Microsoft Graph.
 pub const GRAPH_APP_ID: &str = "00000003-0000-0000-c000-000000000000";
@@ -39,6 +42,20 @@ pub struct Cloud {
     pub faults: Faults,
     /// Delay put before every Graph answer, in milliseconds (benchmarks at 100 ms a call).
     pub graph_delay_ms: std::sync::atomic::AtomicU64,
+    /// Pre-authenticated report downloads by the last segment of their path.
+    pub report_downloads: Mutex<HashMap<String, ReportDownload>>,
+    /// What clients did that they must never do.
+    pub violations: Mutex<Vec<String>>,
+    /// Requests that tests stop at a known point.
+    pub gate: Gate,
+    /// Rung whenever the request log changes.
+    pub activity: tokio::sync::Notify,
+    /// Seconds that tests put on top of the real time.
+    pub clock_offset_seconds: std::sync::atomic::AtomicI64,
+    /// Resource units that tenants may use, where a test limits them.
+    pub budgets: Mutex<HashMap<Uuid, Budget>>,
+    /// What only the login server keeps, and what tests have it do.
+    pub login: LoginState,
 }
 
 /// An app registration (multi-tenant, confidential).
@@ -130,6 +147,8 @@ pub struct IssuedCode {
     pub nonce: Option<String>,
     pub code_challenge: Option<String>,
     pub redeemed: bool,
+    /// Unix seconds.
+    pub issued_at: i64,
 }
 
 /// What an access token stands for.

@@ -35,8 +35,6 @@ pub struct MemberRow {
     pub member: StoredUuid,
     /// Microsoft's `@odata.type`.
     pub member_type: String,
-    /// Display name, where the member is no object of ours.
-    pub name: Option<String>,
 }
 
 /// A claimed unit of work.

@@ -54,14 +54,12 @@ pub(super) fn upsert_members(
     for rows in rows.chunks(ROWS) {
         written += sql_query(
             "INSERT INTO group_members AS stored \
-                (org_id, tenant_id, group_id, member_id, member_type, name, generation) \
-             SELECT $1, $2, page.group_id, page.member_id, page.member_type, page.name, $3 \
-             FROM unnest($4::uuid[], $5::uuid[], $6::text[], $7::text[]) \
-                AS page (group_id, member_id, member_type, name) \
+                (org_id, tenant_id, group_id, member_id, member_type, generation) \
+             SELECT $1, $2, page.group_id, page.member_id, page.member_type, $3 \
+             FROM unnest($4::uuid[], $5::uuid[], $6::text[]) AS page (group_id, member_id, member_type) \
              ON CONFLICT (org_id, tenant_id, group_id, member_id) DO UPDATE SET \
-                member_type = excluded.member_type, name = excluded.name, generation = excluded.generation \
-             WHERE stored.generation <> excluded.generation OR stored.member_type <> excluded.member_type \
-                OR stored.name IS DISTINCT FROM excluded.name",
+                member_type = excluded.member_type, generation = excluded.generation \
+             WHERE stored.generation <> excluded.generation OR stored.member_type <> excluded.member_type",
         )
         .bind::<DbUuid, _>(target.org)
         .bind::<DbUuid, _>(target.tenant)
@@ -69,7 +67,6 @@ pub(super) fn upsert_members(
         .bind::<Array<DbUuid>, _>(rows.iter().map(|row| row.group).collect::<Vec<StoredUuid>>())
         .bind::<Array<DbUuid>, _>(rows.iter().map(|row| row.member).collect::<Vec<StoredUuid>>())
         .bind::<Array<Text>, _>(rows.iter().map(|row| row.member_type.as_str()).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Text>>, _>(rows.iter().map(|row| row.name.as_deref()).collect::<Vec<_>>())
         .execute(conn)?;
     }
     Ok(written)

@@ -113,8 +113,8 @@ impl QueryFragment<Sqlite> for UpsertMembers<'_> {
         keep_only_full_statements(self.rows.len(), &mut out);
         out.push_sql(
             "INSERT INTO group_members \
-                (org_id, tenant_id, group_id, member_id, member_type, name, generation) \
-             SELECT one.org_id, one.tenant_id, page.column1, page.column2, page.column3, page.column4, \
+                (org_id, tenant_id, group_id, member_id, member_type, generation) \
+             SELECT one.org_id, one.tenant_id, page.column1, page.column2, page.column3, \
                 one.generation FROM (SELECT ",
         );
         out.push_bind_param::<DbUuid, _>(&self.target.org)?;
@@ -130,15 +130,12 @@ impl QueryFragment<Sqlite> for UpsertMembers<'_> {
             out.push_bind_param::<DbUuid, _>(&row.member)?;
             out.push_sql(", ");
             out.push_bind_param::<Text, _>(&row.member_type)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Nullable<Text>, _>(&row.name)?;
         }
         out.push_sql(
             ")) AS page WHERE true \
              ON CONFLICT (org_id, tenant_id, group_id, member_id) DO UPDATE SET \
-                member_type = excluded.member_type, name = excluded.name, generation = excluded.generation \
-             WHERE generation <> excluded.generation OR member_type <> excluded.member_type \
-                OR name IS NOT excluded.name",
+                member_type = excluded.member_type, generation = excluded.generation \
+             WHERE generation <> excluded.generation OR member_type <> excluded.member_type",
         );
         Ok(())
     }

@@ -1,0 +1,405 @@
+//! The SQL of the inventory.
+
+use diesel::{dsl::count_star, prelude::*};
+use uuid::Uuid;
+
+use super::ObjectKind;
+use crate::{
+    ids::TenantId,
+    store::{
+        Scoped, StoreError, on_conn,
+        schema::{data_set_states, group_members, inventory_objects as objects},
+        types::{StoredTime, StoredUuid},
+    },
+};
+
+/// Rows a statement may name by key: both databases allow far more, but the plan stays small.
+const KEYS: usize = 500;
+
+/// A row count as the 64-bit number that counts are kept in.
+fn as_count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// Marks removed what a full read older than `generation` saw last. Returns how many.
+pub(super) fn remove_unseen(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+    generation: i64,
+) -> Result<i64, StoreError> {
+    let (org, now) = (tx.org(), StoredTime(tx.now()));
+    let rows = on_conn!(tx.conn, |c| diesel::update(
+        objects::table
+            .filter(objects::org_id.eq(org))
+            .filter(objects::tenant_id.eq(tenant))
+            .filter(objects::kind.eq(kind.number()))
+            .filter(objects::generation.lt(generation))
+            .filter(objects::removed_at.is_null())
+    )
+    .set(objects::removed_at.eq(now))
+    .execute(c))?;
+    Ok(as_count(rows))
+}
+
+/// How many are known, and how many of them a full read older than `generation` saw last.
+pub(super) fn count_unseen(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+    generation: i64,
+) -> Result<(i64, i64), StoreError> {
+    let org = tx.org();
+    let known = count(tx, tenant, kind)?;
+    let unseen = on_conn!(tx.conn, |c| objects::table
+        .filter(objects::org_id.eq(org))
+        .filter(objects::tenant_id.eq(tenant))
+        .filter(objects::kind.eq(kind.number()))
+        .filter(objects::generation.lt(generation))
+        .filter(objects::removed_at.is_null())
+        .select(count_star())
+        .get_result(c))?;
+    Ok((known, unseen))
+}
+
+/// How many objects there are, removed ones left out.
+pub(super) fn count(tx: &mut Scoped<'_>, tenant: TenantId, kind: ObjectKind) -> Result<i64, StoreError> {
+    let org = tx.org();
+    Ok(on_conn!(tx.conn, |c| objects::table
+        .filter(objects::org_id.eq(org))
+        .filter(objects::tenant_id.eq(tenant))
+        .filter(objects::kind.eq(kind.number()))
+        .filter(objects::removed_at.is_null())
+        .select(count_star())
+        .get_result(c))?)
+}
+
+/// Marks the given objects removed: what a delta reported.
+pub(crate) fn mark_removed(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+    keys: &[Uuid],
+) -> Result<(), StoreError> {
+    let (org, now) = (tx.org(), StoredTime(tx.now()));
+    for keys in keys.chunks(KEYS) {
+        let keys: Vec<StoredUuid> = keys.iter().copied().map(StoredUuid).collect();
+        on_conn!(tx.conn, |c| diesel::update(
+            objects::table
+                .filter(objects::org_id.eq(org))
+                .filter(objects::tenant_id.eq(tenant))
+                .filter(objects::kind.eq(kind.number()))
+                .filter(objects::object_key.eq_any(&keys))
+                .filter(objects::removed_at.is_null())
+        )
+        .set(objects::removed_at.eq(now))
+        .execute(c))?;
+    }
+    Ok(())
+}
+
+/// Takes memberships out: (group, member) pairs that a delta reported.
+pub(crate) fn remove_members(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    pairs: &[(Uuid, Uuid)],
+) -> Result<(), StoreError> {
+    let org = tx.org();
+    for (group, member) in pairs {
+        let (group, member) = (StoredUuid(*group), StoredUuid(*member));
+        on_conn!(tx.conn, |c| diesel::delete(
+            group_members::table
+                .filter(group_members::org_id.eq(org))
+                .filter(group_members::tenant_id.eq(tenant))
+                .filter(group_members::group_id.eq(group))
+                .filter(group_members::member_id.eq(member))
+        )
+        .execute(c))?;
+    }
+    Ok(())
+}
+
+/// Memberships known, and those that a full read older than `generation` saw last in a group that
+/// this read did see.
+pub(super) fn count_unseen_members(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    generation: i64,
+) -> Result<(i64, i64), StoreError> {
+    let org = tx.org();
+    let known = on_conn!(tx.conn, |c| group_members::table
+        .filter(group_members::org_id.eq(org))
+        .filter(group_members::tenant_id.eq(tenant))
+        .select(count_star())
+        .get_result(c))?;
+    let unseen = on_conn!(tx.conn, |c| group_members::table
+        .filter(group_members::org_id.eq(org))
+        .filter(group_members::tenant_id.eq(tenant))
+        .filter(group_members::generation.lt(generation))
+        .select(count_star())
+        .get_result(c))?;
+    Ok((known, unseen))
+}
+
+/// Deletes the memberships that a full read older than `generation` saw last. Returns how many.
+pub(super) fn remove_unseen_members(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    generation: i64,
+) -> Result<i64, StoreError> {
+    let org = tx.org();
+    let rows = on_conn!(tx.conn, |c| diesel::delete(
+        group_members::table
+            .filter(group_members::org_id.eq(org))
+            .filter(group_members::tenant_id.eq(tenant))
+            .filter(group_members::generation.lt(generation))
+    )
+    .execute(c))?;
+    Ok(as_count(rows))
+}
+
+/// Objects of a page by key order: (key, document).
+pub(crate) fn live_documents(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+    after: Option<Uuid>,
+    search: Option<&str>,
+    limit: i64,
+) -> Result<Vec<(Uuid, String)>, StoreError> {
+    let org = tx.org();
+    let pattern = search.map(like_pattern);
+    let rows: Vec<(StoredUuid, String)> = on_conn!(tx.conn, |c| {
+        let mut query = objects::table
+            .filter(objects::org_id.eq(org))
+            .filter(objects::tenant_id.eq(tenant))
+            .filter(objects::kind.eq(kind.number()))
+            .filter(objects::removed_at.is_null())
+            .into_boxed();
+        if let Some(after) = after {
+            query = query.filter(objects::object_key.gt(StoredUuid(after)));
+        }
+        if let Some(pattern) = &pattern {
+            query = query.filter(objects::name.like(pattern).escape('\\'));
+        }
+        query.order(objects::object_key).limit(limit).select((objects::object_key, objects::document)).load(c)
+    })?;
+    Ok(rows.into_iter().map(|(key, document)| (key.0, document)).collect())
+}
+
+/// How many objects a search finds.
+pub(super) fn count_matching(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+    search: &str,
+) -> Result<i64, StoreError> {
+    let (org, pattern) = (tx.org(), like_pattern(search));
+    Ok(on_conn!(tx.conn, |c| objects::table
+        .filter(objects::org_id.eq(org))
+        .filter(objects::tenant_id.eq(tenant))
+        .filter(objects::kind.eq(kind.number()))
+        .filter(objects::removed_at.is_null())
+        .filter(objects::name.like(&pattern).escape('\\'))
+        .select(count_star())
+        .get_result(c))?)
+}
+
+/// Finds the text anywhere; what LIKE reads as a wildcard is only a character here.
+fn like_pattern(search: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in search.to_lowercase().chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// The documents of the given keys, removed ones included.
+pub(crate) fn stored_documents(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+    keys: &[Uuid],
+) -> Result<Vec<(Uuid, String)>, StoreError> {
+    let org = tx.org();
+    let mut found = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(KEYS) {
+        let keys: Vec<StoredUuid> = keys.iter().copied().map(StoredUuid).collect();
+        let rows: Vec<(StoredUuid, String)> = on_conn!(tx.conn, |c| objects::table
+            .filter(objects::org_id.eq(org))
+            .filter(objects::tenant_id.eq(tenant))
+            .filter(objects::kind.eq(kind.number()))
+            .filter(objects::object_key.eq_any(&keys))
+            .select((objects::object_key, objects::document))
+            .load(c))?;
+        found.extend(rows.into_iter().map(|(key, document)| (key.0, document)));
+    }
+    Ok(found)
+}
+
+/// The documents of those of the given keys that are not removed.
+pub(crate) fn live_among(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+    keys: &[Uuid],
+) -> Result<Vec<(Uuid, String)>, StoreError> {
+    let org = tx.org();
+    let mut found = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(KEYS) {
+        let keys: Vec<StoredUuid> = keys.iter().copied().map(StoredUuid).collect();
+        let rows: Vec<(StoredUuid, String)> = on_conn!(tx.conn, |c| objects::table
+            .filter(objects::org_id.eq(org))
+            .filter(objects::tenant_id.eq(tenant))
+            .filter(objects::kind.eq(kind.number()))
+            .filter(objects::object_key.eq_any(&keys))
+            .filter(objects::removed_at.is_null())
+            .select((objects::object_key, objects::document))
+            .load(c))?;
+        found.extend(rows.into_iter().map(|(key, document)| (key.0, document)));
+    }
+    Ok(found)
+}
+
+/// One live object.
+pub(super) fn live_document(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+    key: Uuid,
+) -> Result<Option<String>, StoreError> {
+    let org = tx.org();
+    Ok(on_conn!(tx.conn, |c| objects::table
+        .filter(objects::org_id.eq(org))
+        .filter(objects::tenant_id.eq(tenant))
+        .filter(objects::kind.eq(kind.number()))
+        .filter(objects::object_key.eq(StoredUuid(key)))
+        .filter(objects::removed_at.is_null())
+        .select(objects::document)
+        .first(c)
+        .optional())?)
+}
+
+/// Members of a group by key order: (member, type, stored name).
+pub(super) fn members(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    group: Uuid,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<(Uuid, String, Option<String>)>, StoreError> {
+    let org = tx.org();
+    let rows: Vec<(StoredUuid, String, Option<String>)> = on_conn!(tx.conn, |c| {
+        let mut query = group_members::table
+            .filter(group_members::org_id.eq(org))
+            .filter(group_members::tenant_id.eq(tenant))
+            .filter(group_members::group_id.eq(StoredUuid(group)))
+            .into_boxed();
+        if let Some(after) = after {
+            query = query.filter(group_members::member_id.gt(StoredUuid(after)));
+        }
+        query
+            .order(group_members::member_id)
+            .limit(limit)
+            .select((group_members::member_id, group_members::member_type, group_members::name))
+            .load(c)
+    })?;
+    Ok(rows.into_iter().map(|(member, kind, name)| (member.0, kind, name)).collect())
+}
+
+/// How many members a group has.
+pub(super) fn count_members(tx: &mut Scoped<'_>, tenant: TenantId, group: Uuid) -> Result<i64, StoreError> {
+    let org = tx.org();
+    Ok(on_conn!(tx.conn, |c| group_members::table
+        .filter(group_members::org_id.eq(org))
+        .filter(group_members::tenant_id.eq(tenant))
+        .filter(group_members::group_id.eq(StoredUuid(group)))
+        .select(count_star())
+        .get_result(c))?)
+}
+
+/// End of the last complete read of a data set.
+pub(super) fn as_of(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    data_set: &str,
+) -> Result<Option<chrono::DateTime<chrono::Utc>>, StoreError> {
+    let org = tx.org();
+    let time: Option<Option<StoredTime>> = on_conn!(tx.conn, |c| data_set_states::table
+        .filter(data_set_states::org_id.eq(org))
+        .filter(data_set_states::tenant_id.eq(tenant))
+        .filter(data_set_states::name.eq(data_set))
+        .select(data_set_states::as_of)
+        .first(c)
+        .optional())?;
+    Ok(time.flatten().map(|time| time.0))
+}
+
+/// Members that are neither users nor groups and have no name yet, by id: a page of them.
+pub(crate) fn unnamed_members(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    after: Option<Uuid>,
+) -> Result<Vec<Uuid>, StoreError> {
+    /// As many ids as Microsoft Graph takes in one `getByIds`.
+    const PAGE: i64 = 1_000;
+    let org = tx.org();
+    let after = StoredUuid(after.unwrap_or(Uuid::nil()));
+    let ids: Vec<StoredUuid> = on_conn!(tx.conn, |c| group_members::table
+        .filter(group_members::org_id.eq(org))
+        .filter(group_members::tenant_id.eq(tenant))
+        .filter(group_members::member_type.ne_all(["#microsoft.graph.user", "#microsoft.graph.group"]))
+        .filter(group_members::name.is_null())
+        .filter(group_members::member_id.gt(after))
+        .select(group_members::member_id)
+        .distinct()
+        .order(group_members::member_id)
+        .limit(PAGE)
+        .load(c))?;
+    Ok(ids.into_iter().map(|id| id.0).collect())
+}
+
+/// Names members wherever they are one.
+pub(crate) fn name_members(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    names: &[(Uuid, String)],
+) -> Result<(), StoreError> {
+    let org = tx.org();
+    for (member, name) in names {
+        on_conn!(tx.conn, |c| diesel::update(
+            group_members::table
+                .filter(group_members::org_id.eq(org))
+                .filter(group_members::tenant_id.eq(tenant))
+                .filter(group_members::member_id.eq(StoredUuid(*member)))
+        )
+        .set(group_members::name.eq(name))
+        .execute(c))?;
+    }
+    Ok(())
+}
+
+/// Replaces the document of one object, whatever else is stored with it.
+pub(super) fn replace_document(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+    key: Uuid,
+    document: &str,
+) -> Result<(), StoreError> {
+    let org = tx.org();
+    on_conn!(tx.conn, |c| diesel::update(
+        objects::table
+            .filter(objects::org_id.eq(org))
+            .filter(objects::tenant_id.eq(tenant))
+            .filter(objects::kind.eq(kind.number()))
+            .filter(objects::object_key.eq(StoredUuid(key)))
+    )
+    .set(objects::document.eq(document))
+    .execute(c))?;
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! `licenses`: the subscribed SKUs, with the terms of the subscriptions behind them. Who has which
+//! licence, and by which way, stands with the users (`licenseAssignmentStates`).
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::{finish_full_read, guid};
+use crate::{
+    inventory::{
+        self, ObjectKind, ObjectRow,
+        documents::{CompanySubscription, SubscribedSku},
+    },
+    microsoft::{
+        graph::GraphPath,
+        page::{LinkGuard, Page},
+        throttle::Workload,
+    },
+    store::types::StoredUuid,
+    sync::{
+        error::SyncError,
+        step::{Checkpoint, Step},
+    },
+};
+
+/// Reads all SKUs.
+pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
+    let generation = step.begin_full_read().await?;
+    let subscriptions = subscriptions(step).await?;
+    let url = step.run.graph.v1(GraphPath::of("subscribedSkus").query("$select", SubscribedSku::SELECT));
+    let body = step.run.graph.get(&url, Workload::Identity, &step.meter).await?;
+    let page: Page<'_, SubscribedSku<'_>> = Page::read(&body)?;
+    let rows: Vec<ObjectRow> =
+        page.value.iter().map(|sku| row(sku, subscriptions.as_ref())).collect::<Result<_, _>>()?;
+    let expected = i64::try_from(rows.len()).ok();
+    let checkpoint = Checkpoint { generation, expected, ..Checkpoint::default() };
+    let tenant = step.run.tenant;
+    let done = step
+        .commit_page(checkpoint, move |tx| {
+            Ok(inventory::upsert_objects(tx, tenant, ObjectKind::License.number(), generation, &rows)?)
+        })
+        .await?;
+    finish_full_read(step, ObjectKind::License, done).await
+}
+
+/// The subscriptions by SKU; `None` when this tenant or permission does not show them. Microsoft
+/// does not say for certain which permission suffices, so a refusal leaves the terms unknown and
+/// nothing else.
+async fn subscriptions(step: &Step) -> Result<Option<HashMap<String, Vec<Value>>>, SyncError> {
+    let mut by_sku: HashMap<String, Vec<Value>> = HashMap::new();
+    let graph = &step.run.graph;
+    let mut next = Some(graph.v1("directory/subscriptions"));
+    let mut guard = LinkGuard::new();
+    while let Some(url) = next.take() {
+        let body = match graph.get(&url, Workload::Identity, &step.meter).await {
+            Ok(body) => body,
+            Err(error) if super::is_refusal(&error) => {
+                tracing::info!(%error, "subscription terms are not shown");
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let page: Page<'_, CompanySubscription<'_>> = Page::read(&body)?;
+        for subscription in &page.value {
+            let sku = subscription.sku_id.value().map(|id| id.to_ascii_lowercase()).unwrap_or_default();
+            by_sku.entry(sku).or_default().push(value(subscription)?);
+        }
+        if let Some(link) = &page.next_link {
+            guard.admit(link, page.value.len())?;
+            next = Some(graph.link(link)?);
+        }
+    }
+    Ok(Some(by_sku))
+}
+
+fn row(sku: &SubscribedSku<'_>, subscriptions: Option<&HashMap<String, Vec<Value>>>) -> Result<ObjectRow, SyncError> {
+    let sku_id = sku.sku_id.value().cloned().unwrap_or_default();
+    let own = subscriptions.map(|all| all.get(&sku_id.to_ascii_lowercase()).cloned().unwrap_or_default());
+    let mut document = value(sku)?;
+    if let Some(members) = document.as_object_mut() {
+        members.insert("subscriptions".to_owned(), json!(own));
+    }
+    Ok(ObjectRow {
+        key: StoredUuid(guid(&sku_id)?),
+        name: sku.sku_part_number.value().map(|part| part.to_lowercase()),
+        document: document.to_string(),
+    })
+}
+
+fn value(object: &impl serde::Serialize) -> Result<Value, SyncError> {
+    serde_json::to_value(object).or_else(|error| Err(SyncError::UnexpectedAnswer(format!("an object: {error}"))))
+}

@@ -1,0 +1,133 @@
+//! The data sets: one file for each collection of Microsoft Graph, saying what to ask and how to
+//! store it.
+
+mod devices;
+mod directory;
+mod groups;
+mod licenses;
+mod mailbox_report;
+mod mailboxes;
+mod organization;
+pub(in crate::sync) mod purposes;
+mod secure_scores;
+mod users;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    error::SyncError,
+    queries,
+    run::Warning,
+    step::{Checkpoint, Step},
+};
+use crate::{
+    audit::{self, Action},
+    inventory::{self, Absence, ObjectKind},
+    microsoft::{data_set::DataSet, graph_error::GraphError},
+    store::Scoped,
+};
+
+/// Reads one data set to its end.
+pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
+    if !step.run.graph.profile().offers(step.data_set) {
+        return Err(SyncError::Skipped(Warning::note(
+            "notOfferedByCloud",
+            format!("Microsoft does not offer {} in this cloud.", step.data_set),
+        )));
+    }
+    match step.data_set {
+        DataSet::Organization => organization::read(step).await,
+        DataSet::Users => users::read(step).await,
+        DataSet::Groups => groups::read(step).await,
+        DataSet::Licenses => licenses::read(step).await,
+        DataSet::SecureScores => secure_scores::read(step).await,
+        DataSet::Devices => devices::read(step).await,
+        DataSet::Mailboxes => mailboxes::read(step).await,
+    }
+}
+
+/// A GUID of Microsoft's; an object without one cannot be stored.
+fn guid(id: &str) -> Result<Uuid, SyncError> {
+    Uuid::try_parse(id).or_else(|_not_a_guid| Err(SyncError::UnexpectedAnswer("an id is no GUID".to_owned())))
+}
+
+/// A document as it is stored.
+fn document(object: &impl serde::Serialize) -> Result<String, SyncError> {
+    serde_json::to_string(object)
+        .or_else(|error| Err(SyncError::UnexpectedAnswer(format!("an object cannot be kept: {error}"))))
+}
+
+/// Ends a complete read: removes what it did not see, or holds the removal back, and remembers where
+/// the next refresh begins.
+async fn finish_full_read(step: &Step, kind: ObjectKind, checkpoint: Checkpoint) -> Result<(), SyncError> {
+    let (tenant, data_set) = (step.run.tenant, step.data_set);
+    let generation = checkpoint.generation;
+    let held_back = step
+        .run
+        .store
+        .read(&step.run.scope, move |tx| -> Result<_, SyncError> {
+            let before = queries::refresh_state(tx, tenant, data_set.name())?.held_back_generation;
+            Ok((before, inventory::unseen(tx, tenant, kind, generation, before)?))
+        })
+        .await?;
+    if let (_, Absence::HeldBack { vanished, known }) = held_back {
+        step.warn(held_back_warning(data_set, vanished, known));
+    }
+    let delta_link = checkpoint.delta_link.clone();
+    step.complete(checkpoint, move |tx| {
+        let before = queries::refresh_state(tx, tenant, data_set.name())?.held_back_generation;
+        let absence = inventory::sweep_objects(tx, tenant, kind, generation, before)?;
+        queries::complete_read(tx, tenant, data_set.name(), delta_link.as_deref())?;
+        remember(tx, tenant, data_set, absence, generation)
+    })
+    .await
+}
+
+/// Stores whether a removal waits, and audits a new one.
+fn remember(
+    tx: &mut Scoped<'_>,
+    tenant: crate::ids::TenantId,
+    data_set: DataSet,
+    absence: Absence,
+    generation: i64,
+) -> Result<(), SyncError> {
+    match absence {
+        Absence::Removed(_) => Ok(queries::store_held_back(tx, tenant, data_set.name(), 0, None)?),
+        Absence::HeldBack { vanished, known } => {
+            queries::store_held_back(tx, tenant, data_set.name(), vanished, Some(generation))?;
+            let details = json!({"dataset": data_set.name(), "vanished": vanished, "known": known});
+            Ok(audit::record(tx, Action::InventoryRemovalHeldBack, Some(tenant), details)?)
+        }
+    }
+}
+
+fn held_back_warning(data_set: DataSet, vanished: i64, known: i64) -> Warning {
+    Warning::new(
+        "removalHeldBack",
+        format!("{vanished} of {known} objects of {data_set} were missing from Microsoft's answer and are kept for now."),
+        "Start a full sync: if they are missing again they are removed.",
+    )
+}
+
+/// Whether Microsoft answered, and said no to this one question: there is nothing to wait for, and
+/// nothing wrong with the connection.
+fn is_refusal(error: &GraphError) -> bool {
+    match error {
+        GraphError::AccessDenied(_)
+        | GraphError::NotLicensed(_)
+        | GraphError::NotApplicable(_)
+        | GraphError::NotFound(_)
+        | GraphError::Refused(_) => true,
+        GraphError::Throttled { .. }
+        | GraphError::ResyncRequired
+        | GraphError::Unauthorized(_)
+        | GraphError::ClaimsChallenge(_)
+        | GraphError::Unavailable { .. }
+        | GraphError::UnexpectedAnswer { .. }
+        | GraphError::TooLarge { .. }
+        | GraphError::ForeignLink
+        | GraphError::EndlessPaging
+        | GraphError::Token(_) => false,
+    }
+}

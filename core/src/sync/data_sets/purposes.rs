@@ -1,0 +1,152 @@
+//! The kind of each mailbox (user, shared, room, …) as the mailbox settings tell it: one question a
+//! mailbox, twenty in a batch.
+//!
+//! Where the usage report names the mailboxes this is a pass of its own after the run; where it does
+//! not, it is the source of the mailboxes themselves and belongs to the run.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::mailboxes::{mailbox_key, parse, write};
+use crate::{
+    inventory::{self, ObjectKind, Plans, documents::Mailbox},
+    microsoft::{
+        graph::{GraphPath, GraphSession},
+        graph_error::GraphError,
+        meter::Meter,
+        page::read_object,
+        throttle::Workload,
+    },
+    sync::{
+        error::SyncError,
+        step::{Checkpoint, Step},
+    },
+};
+
+/// Mailboxes asked for between two commits.
+const PAGE: usize = 200;
+/// Users looked at in one read.
+const SCAN: i64 = 1_000;
+
+/// A user, as far as mailboxes go.
+#[derive(Deserialize)]
+struct Candidate {
+    id: String,
+    #[serde(rename = "displayName")]
+    display_name: Option<String>,
+    #[serde(rename = "userPrincipalName")]
+    user_principal_name: Option<String>,
+    mail: Option<String>,
+    #[serde(rename = "accountEnabled")]
+    account_enabled: Option<bool>,
+    #[serde(rename = "assignedLicenses")]
+    assigned_licenses: Option<Vec<AssignedLicense>>,
+}
+
+#[derive(Deserialize)]
+struct AssignedLicense {
+    #[serde(rename = "skuId")]
+    sku_id: Option<String>,
+}
+
+impl Candidate {
+    /// Users with a licence that brings a mailbox, and disabled users without any licence but with an
+    /// address: that is what a shared mailbox looks like. Without known plans any licence counts.
+    fn may_have_mailbox(&self, plans: Option<&Plans>) -> bool {
+        let licenses = self.assigned_licenses.as_deref().unwrap_or_default();
+        if licenses.is_empty() {
+            return self.account_enabled == Some(false) && self.mail.is_some();
+        }
+        match plans {
+            Some(plans) => {
+                licenses.iter().filter_map(|license| license.sku_id.as_deref()).any(|sku| plans.brings_mailbox(sku))
+            }
+            None => true,
+        }
+    }
+
+    fn into_mailbox(self, purpose: String) -> Mailbox {
+        Mailbox {
+            user_principal_name: self.user_principal_name,
+            display_name: self.display_name,
+            is_deleted: Some(false),
+            user_id: Some(self.id),
+            user_purpose: Some(purpose),
+            ..Mailbox::default()
+        }
+    }
+}
+
+/// Reads the mailboxes from the settings of every user who may have one.
+pub(super) async fn read_all(
+    step: &Step,
+    begun: Checkpoint,
+    plans: Option<&Plans>,
+) -> Result<Checkpoint, SyncError> {
+    let (tenant, generation) = (step.run.tenant, begun.generation);
+    let mut done = begun;
+    let mut after = None;
+    loop {
+        let users = step
+            .run
+            .store
+            .read(&step.run.scope, move |tx| {
+                inventory::live_documents(tx, tenant, ObjectKind::User, after, None, SCAN)
+            })
+            .await?;
+        let Some((last, _)) = users.last() else { return Ok(done) };
+        after = Some(*last);
+        let mut candidates = Vec::new();
+        for (key, text) in &users {
+            let candidate: Candidate = parse(text)?;
+            if candidate.may_have_mailbox(plans) {
+                candidates.push((*key, candidate));
+            }
+        }
+        while !candidates.is_empty() {
+            let part: Vec<(Uuid, Candidate)> = candidates.drain(..candidates.len().min(PAGE)).collect();
+            let mut found = BTreeMap::new();
+            for (candidate, purpose) in ask(&step.run.graph, part, &step.meter).await? {
+                if let Some(purpose) = purpose {
+                    let mailbox = candidate.into_mailbox(purpose);
+                    found.insert(mailbox_key(&mailbox), mailbox);
+                }
+            }
+            done = step.commit_page(done, move |tx| write(tx, tenant, generation, found.into_iter())).await?;
+        }
+    }
+}
+
+/// Asks for the purpose of each of these mailboxes; `None` where there is no mailbox, or one that a
+/// policy of the tenant hides from us.
+pub(in crate::sync) async fn ask<T>(
+    graph: &GraphSession,
+    users: Vec<(Uuid, T)>,
+    meter: &Meter,
+) -> Result<Vec<(T, Option<String>)>, SyncError> {
+    #[derive(Deserialize)]
+    struct UserPurpose {
+        value: Option<String>,
+    }
+    let items = users
+        .into_iter()
+        .map(|(id, user)| (user, GraphPath::of("users").id(id).then("mailboxSettings/userPurpose")))
+        .collect();
+    let outcomes = graph.batch(items, Workload::Outlook, meter).await?;
+    outcomes
+        .into_iter()
+        .map(|(user, outcome)| match outcome {
+            Ok(body) => Ok((user, read_object::<UserPurpose>(&body)?.value)),
+            Err(GraphError::NotFound(_) | GraphError::NotLicensed(_) | GraphError::NotApplicable(_)) => {
+                Ok((user, None))
+            }
+            // An application access policy of Exchange hides single mailboxes.
+            Err(GraphError::AccessDenied(refusal)) if refusal.code.eq_ignore_ascii_case("ErrorAccessDenied") => {
+                Ok((user, None))
+            }
+            Err(error) => Err(error.into()),
+        })
+        .collect()
+}

@@ -1,0 +1,388 @@
+//! One run from its claim to its end: all data sets at once, each with a fate of its own.
+//!
+//! A data set that Microsoft refuses ends with a warning and leaves the others alone. Only what
+//! concerns the whole connection, the lease or the store ends the run's work.
+
+use futures_util::future::try_join_all;
+use serde_json::json;
+
+use super::{
+    data_sets,
+    error::SyncError,
+    queries,
+    queue::{self, ClaimedWork, Work, WorkKind},
+    run::{DataSetState, RunState, SyncRun, Warning},
+    runs, status,
+    step::{RunContext, Step},
+};
+use crate::{
+    access::OrgScope,
+    audit::{self, Action},
+    consent::{Rejection, RejectionCode},
+    ids::SyncRunId,
+    inventory,
+    microsoft::{
+        aadsts::MicrosoftError,
+        consent_doctor::DiagnosisCode,
+        data_set::DataSet,
+        graph::GraphClient,
+        graph_error::{GraphError, Refusal},
+        identity::TokenError,
+        permissions,
+    },
+    store::{Scoped, Store, StoreError},
+    tenants::{self, TenantStatus},
+};
+
+/// Claims without any progress after which a run is given up (R25).
+const MOST_ATTEMPTS: i32 = 5;
+
+/// Works on runs.
+#[derive(Clone)]
+pub(super) struct Engine {
+    pub(super) store: Store,
+    pub(super) graph: GraphClient,
+}
+
+/// What the worker does with the work item afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The item is gone, or belongs to someone else by now.
+    Done,
+    /// The item is to be tried again later.
+    Later,
+}
+
+impl Engine {
+    /// Goes on with a run from where its checkpoints are.
+    pub(super) async fn run(&self, work: &ClaimedWork) -> Result<Outcome, StoreError> {
+        let scope = OrgScope::for_system(work.org);
+        let Some(context) = self.begin(work, &scope).await? else { return Ok(Outcome::Done) };
+        let (context, run) = context;
+        if work.attempt > MOST_ATTEMPTS {
+            return self.give_up(&context).await;
+        }
+        let ended = self.read_data_sets(&context, &run).await;
+        let ended = match ended {
+            Ok(()) => finish(&context).await,
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(()) | Err(SyncError::LeaseLost) => Ok(Outcome::Done),
+            Err(SyncError::Cancelled) => self.cancel(&context).await,
+            Err(SyncError::Store(error)) => {
+                tracing::warn!(error = %error, syncRunId = %context.run, "the store failed; the run goes on later");
+                Ok(Outcome::Later)
+            }
+            Err(SyncError::Graph(GraphError::Token(TokenError::Unavailable(error)))) => {
+                tracing::warn!(%error, syncRunId = %context.run, "no token to be had; the run goes on later");
+                Ok(Outcome::Later)
+            }
+            Err(error) => self.lose_access(&context, error).await,
+        }
+    }
+
+    /// Loads the run and its connection; `None` when there is nothing to do any more.
+    async fn begin(
+        &self,
+        work: &ClaimedWork,
+        scope: &OrgScope,
+    ) -> Result<Option<(RunContext, SyncRun)>, StoreError> {
+        let (tenant, id, lease) = (work.tenant, SyncRunId::from_uuid(work.subject), work.lease);
+        let loaded = self
+            .store
+            .write(scope, move |tx| -> Result<_, StoreError> {
+                let run = queries::run(tx, tenant, id)?.filter(|run| !run.state.has_ended());
+                let connection = tenants::load_connection(tx, tenant)?;
+                let (Some(run), Some(connection)) = (run, connection) else {
+                    queue::remove(&mut tx.global(), WorkKind::Sync, id.as_uuid())?;
+                    runs::cancel_for_tenant(tx, tenant)?;
+                    return Ok(None);
+                };
+                if lease.require_held(&mut tx.global()).is_err() {
+                    return Ok(None);
+                }
+                if queries::start_run(tx, tenant, id)? {
+                    status::refresh(tx, tenant)?;
+                    let details = json!({"syncRunId": id, "kind": run.kind.as_str()});
+                    audit::record(tx, Action::SyncStarted, Some(tenant), details)?;
+                }
+                Ok(Some((run, connection)))
+            })
+            .await?;
+        Ok(loaded.map(|(run, connection)| {
+            let context = RunContext {
+                store: self.store.clone(),
+                scope: scope.clone(),
+                graph: self.graph.session(&connection),
+                lease,
+                tenant,
+                run: id,
+                kind: run.kind,
+                attempt: work.attempt,
+            };
+            (context, run)
+        }))
+    }
+
+    /// Reads every data set that has not ended. Mailboxes come after the users and licences they are
+    /// made from; everything else runs side by side.
+    async fn read_data_sets(&self, context: &RunContext, run: &SyncRun) -> Result<(), SyncError> {
+        let wanted = |set: DataSet| run.data_sets.iter().any(|own| own.data_set == set);
+        let read = |set: DataSet| async move { if wanted(set) { read_data_set(context, set).await } else { Ok(()) } };
+        let mailboxes = async {
+            tokio::try_join!(read(DataSet::Users), read(DataSet::Licenses))?;
+            read(DataSet::Mailboxes).await
+        };
+        let others = try_join_all(
+            [DataSet::Organization, DataSet::Groups, DataSet::SecureScores, DataSet::Devices].into_iter().map(read),
+        );
+        tokio::try_join!(Box::pin(mailboxes), Box::pin(others)).map(drop)
+    }
+
+    async fn cancel(&self, context: &RunContext) -> Result<Outcome, StoreError> {
+        let (tenant, run) = (context.tenant, context.run);
+        self.store
+            .write(&context.scope, move |tx| runs::end_cancelled(tx, tenant, run, "it was ended from outside"))
+            .await?;
+        Ok(Outcome::Done)
+    }
+
+    /// The run has brought the process down or moved nothing again and again: it harms others.
+    async fn give_up(&self, context: &RunContext) -> Result<Outcome, StoreError> {
+        let warning = Warning::new(
+            "syncGaveUp",
+            format!("The sync failed {MOST_ATTEMPTS} times without getting on."),
+            "The operator of this installation looks into the log and starts the sync again.",
+        );
+        tracing::error!(tenantId = %context.tenant, syncRunId = %context.run, "a run was given up");
+        self.fail(context, warning, |_| Ok(())).await
+    }
+
+    /// Microsoft does not let us in: the run ends, stored data stays, and the tenant says who must act.
+    async fn lose_access(&self, context: &RunContext, error: SyncError) -> Result<Outcome, StoreError> {
+        let tenant = context.tenant;
+        let rejection = access_rejection(error);
+        let problem = rejection.to_problem();
+        let own_fault = rejection.code == RejectionCode::Diagnosed(DiagnosisCode::OwnCredentialRejected);
+        let passing = rejection.retryable;
+        let warning = Warning {
+            code: rejection.code.as_str().to_owned(),
+            detail: rejection.detail.clone(),
+            action: Some(rejection.action().to_owned()),
+        };
+        self.fail(context, warning, move |tx| {
+            if own_fault || passing {
+                tenants::note_connection_error(tx, tenant, Some(problem))
+            } else {
+                tenants::note_access_lost(tx, tenant, problem, TenantStatus::ReauthorizationRequired)
+            }
+        })
+        .await
+    }
+
+    async fn fail(
+        &self,
+        context: &RunContext,
+        warning: Warning,
+        also: impl FnOnce(&mut Scoped<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<Outcome, StoreError> {
+        let (tenant, run, lease) = (context.tenant, context.run, context.lease);
+        self.store
+            .write(&context.scope, move |tx| -> Result<_, StoreError> {
+                if lease.require_held(&mut tx.global()).is_err() {
+                    return Ok(());
+                }
+                queries::end_open_data_sets(tx, tenant, run, DataSetState::Failed, &warning)?;
+                if queries::end_run(tx, tenant, run, RunState::Failed)? {
+                    queue::remove(&mut tx.global(), WorkKind::Sync, run.as_uuid())?;
+                    status::refresh(tx, tenant)?;
+                    let details = json!({"syncRunId": run, "code": warning.code});
+                    audit::record(tx, Action::SyncFailed, Some(tenant), details)?;
+                }
+                also(tx)
+            })
+            .await?;
+        Ok(Outcome::Done)
+    }
+}
+
+/// Reads one data set and gives it its end. Only what concerns more than this data set is an error.
+async fn read_data_set(context: &RunContext, data_set: DataSet) -> Result<(), SyncError> {
+    let step = Step::load(context, data_set).await?;
+    if step.has_ended() {
+        return Ok(());
+    }
+    let error = match data_sets::read(&step).await {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    match verdict(context, data_set, error).await? {
+        Verdict::Skipped(warning) => step.end_with(DataSetState::Skipped, warning).await,
+        Verdict::Failed(warning, missing) => {
+            tracing::warn!(
+                tenantId = %context.tenant, syncRunId = %context.run, dataset = %data_set, code = warning.code,
+                "a data set failed"
+            );
+            step.end_with(DataSetState::Failed, warning).await?;
+            let tenant = context.tenant;
+            if let Some(permission) = missing {
+                step.write(move |tx| Ok(tenants::note_missing_permission(tx, tenant, permission)?)).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// How a data set ends that could not be read.
+enum Verdict {
+    Skipped(Warning),
+    Failed(Warning, Option<&'static str>),
+}
+
+/// What a failure means for the data set; an error again where it means more than that.
+async fn verdict(context: &RunContext, data_set: DataSet, error: SyncError) -> Result<Verdict, SyncError> {
+    let failed = |code: &str, detail: String, action: &str| Verdict::Failed(Warning::new(code, detail, action), None);
+    Ok(match error {
+        SyncError::Skipped(warning) => Verdict::Skipped(warning),
+        SyncError::Failed(warning) => Verdict::Failed(warning, None),
+        SyncError::Graph(GraphError::NotLicensed(refusal) | GraphError::NotApplicable(refusal)) => {
+            Verdict::Skipped(Warning::note(
+                "notLicensed",
+                format!("This tenant has no licence or set-up for {data_set}: Microsoft says {}.", refusal.code),
+            ))
+        }
+        SyncError::Graph(GraphError::AccessDenied(refusal)) => denied(context, data_set, &refusal).await?,
+        SyncError::Graph(GraphError::Throttled { retry_after }) => failed(
+            "upstreamThrottled",
+            format!("Microsoft still limits this tenant; it asks to wait {} s.", retry_after.as_secs()),
+            "Start the sync again later.",
+        ),
+        SyncError::Graph(GraphError::Unavailable { status, .. }) => failed(
+            "microsoftUnavailable",
+            match status {
+                Some(status) => format!("Microsoft Graph failed again and again, last with status {status}."),
+                None => "Microsoft Graph could not be reached.".to_owned(),
+            },
+            "Start the sync again later; if it stays, look at Microsoft's service health.",
+        ),
+        SyncError::Graph(GraphError::NotFound(refusal) | GraphError::Refused(refusal) | GraphError::Unauthorized(refusal)) => {
+            failed(
+                "microsoftRefused",
+                format!("Microsoft Graph refused with status {} and code {}.", refusal.status, refusal.code),
+                "Start the sync again; if it stays, report it with the request id in the log.",
+            )
+        }
+        SyncError::Graph(
+            error @ (GraphError::UnexpectedAnswer { .. }
+            | GraphError::TooLarge { .. }
+            | GraphError::ForeignLink
+            | GraphError::EndlessPaging
+            | GraphError::ResyncRequired),
+        ) => failed(
+            "unexpectedAnswer",
+            format!("Microsoft Graph answered in a way that cannot be trusted: {error}. Nothing of it was stored."),
+            "Start the sync again; if it stays, report it with the log.",
+        ),
+        SyncError::UnexpectedAnswer(what) => failed(
+            "unexpectedAnswer",
+            format!("Microsoft Graph answered in a way that cannot be trusted: {what}. Nothing of it was stored."),
+            "Start the sync again; if it stays, report it with the log.",
+        ),
+        error @ (SyncError::Graph(GraphError::Token(_) | GraphError::ClaimsChallenge(_))
+        | SyncError::LeaseLost
+        | SyncError::Cancelled
+        | SyncError::Store(_)) => return Err(error),
+    })
+}
+
+/// Tells a missing licence from a missing permission: Microsoft's 403 is the same for both.
+async fn denied(context: &RunContext, data_set: DataSet, refusal: &Refusal) -> Result<Verdict, SyncError> {
+    let tenant = context.tenant;
+    let plans =
+        context.store.read(&context.scope, move |tx| inventory::read_plans(tx, tenant)).await?;
+    let lacks_licence = match data_set {
+        DataSet::Devices => plans.is_some_and(|plans| !plans.has_intune()),
+        DataSet::Mailboxes => plans.is_some_and(|plans| !plans.has_exchange()),
+        DataSet::Organization | DataSet::Users | DataSet::Groups | DataSet::Licenses | DataSet::SecureScores => false,
+    };
+    if lacks_licence {
+        return Ok(Verdict::Skipped(Warning::note(
+            "notLicensed",
+            format!("None of the tenant's licences includes what {data_set} are read from."),
+        )));
+    }
+    let permission = permissions::main_permission(data_set);
+    let warning = Warning::new(
+        "permissionMissing",
+        format!("Microsoft refused {data_set} with {}: the permission {permission} is missing.", refusal.code),
+        "An administrator of the tenant opens a new connect link and accepts the permissions.",
+    );
+    Ok(Verdict::Failed(warning, Some(permission)))
+}
+
+/// A lost access in the words of the consent flow.
+fn access_rejection(error: SyncError) -> Rejection {
+    match error {
+        SyncError::Graph(GraphError::Token(TokenError::Refused(error))) => Rejection::of_microsoft(error),
+        SyncError::Graph(GraphError::ClaimsChallenge(refusal)) => {
+            Rejection::of_microsoft(MicrosoftError::from_redirect("interaction_required", Some(&refusal.message), None))
+        }
+        other => {
+            tracing::error!(error = %other, "no token for a reason of our own");
+            Rejection::unavailable("No token could be obtained from Microsoft.")
+        }
+    }
+}
+
+/// Ends a run whose data sets have all ended.
+async fn finish(context: &RunContext) -> Result<(), SyncError> {
+    let (tenant, id, lease) = (context.tenant, context.run, context.lease);
+    context
+        .store
+        .write(&context.scope, move |tx| {
+            lease.require_held(&mut tx.global())?;
+            let Some(run) = queries::run(tx, tenant, id)? else { return Err(SyncError::LeaseLost) };
+            let state = final_state(&run);
+            if !queries::end_run(tx, tenant, id, state)? {
+                return Ok(());
+            }
+            queue::remove(&mut tx.global(), WorkKind::Sync, id.as_uuid())?;
+            let read_mailboxes = run
+                .data_sets
+                .iter()
+                .any(|set| set.data_set == DataSet::Mailboxes && set.state == DataSetState::Completed);
+            if read_mailboxes {
+                let work = Work {
+                    org: tx.org(),
+                    tenant,
+                    kind: WorkKind::MailboxPurposes,
+                    subject: tenant.as_uuid(),
+                    due_at: tx.now(),
+                };
+                queue::enqueue(&mut tx.global(), work)?;
+            }
+            if state.is_complete() {
+                tenants::note_completed(tx, tenant, tx.now())?;
+                tenants::note_connection_error(tx, tenant, None)?;
+            }
+            status::refresh(tx, tenant)?;
+            let action = if state.is_complete() { Action::SyncCompleted } else { Action::SyncFailed };
+            let details = json!({"syncRunId": id, "state": state.as_str()});
+            Ok(audit::record(tx, action, Some(tenant), details)?)
+        })
+        .await
+}
+
+/// The verdict over the data sets: it follows from them and from nothing else.
+fn final_state(run: &SyncRun) -> RunState {
+    let any = |state| run.data_sets.iter().any(|set| set.state == state);
+    let warned = run.data_sets.iter().any(|set| set.state == DataSetState::Completed && set.warning.is_some());
+    if any(DataSetState::Failed) && !any(DataSetState::Completed) {
+        RunState::Failed
+    } else if any(DataSetState::Failed) || warned {
+        RunState::CompletedWithWarnings
+    } else {
+        RunState::Completed
+    }
+}

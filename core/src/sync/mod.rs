@@ -1,0 +1,22 @@
+//! Syncing: durable runs over a tenant's data sets.
+//!
+//! Owns runs, the queue with its leases, the checkpoints and the status document. Refuses to own what
+//! the objects look like (`inventory`) and how Microsoft is asked (`microsoft`).
+
+mod data_sets;
+mod engine;
+mod error;
+mod mailbox_purposes;
+mod queries;
+pub mod queue;
+pub mod run;
+pub mod runs;
+mod service;
+pub mod status;
+mod step;
+mod worker;
+
+pub use self::{
+    service::{RunPage, Status, SyncRequestError, SyncService},
+    worker::{WakeUp, Worker},
+};

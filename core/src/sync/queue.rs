@@ -1,0 +1,164 @@
+//! The queue of durable work, and the lease by which one worker holds a piece of it.
+//!
+//! A claim sets an owner, an end by database time, and a fence that only grows. Whatever a worker
+//! stores is stored in a transaction that first proves the lease; a worker that slept too long
+//! finds its fence outdated and writes nothing (R4, R5).
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::run::UnknownWord;
+use crate::{
+    ids::{OrgId, TenantId, WorkItemId},
+    store::{Global, StoreError, dialect, types::StoredUuid},
+};
+
+/// How long a claim holds without renewal, in seconds of database time.
+pub(crate) const LEASE_SECONDS: i32 = 15;
+
+/// What a piece of work is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WorkKind {
+    /// Prove a connection whose consent Microsoft may still be spreading. Subject: the connection.
+    Proof,
+    /// Go on with a sync run. Subject: the run.
+    Sync,
+    /// Ask for the kind of each mailbox, after a run. Subject: the tenant.
+    MailboxPurposes,
+}
+
+impl WorkKind {
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Proof => "proof",
+            Self::Sync => "sync",
+            Self::MailboxPurposes => "mailboxPurposes",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "proof" => Ok(Self::Proof),
+            "sync" => Ok(Self::Sync),
+            "mailboxPurposes" => Ok(Self::MailboxPurposes),
+            _ => Err(UnknownWord),
+        }
+    }
+}
+
+/// A piece of work to put into the queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    /// The organisation it is for.
+    pub org: OrgId,
+    /// The tenant it is for.
+    pub tenant: TenantId,
+    /// What to do.
+    pub kind: WorkKind,
+    /// The connection, run or tenant it is about.
+    pub subject: Uuid,
+    /// Not before.
+    pub due_at: DateTime<Utc>,
+}
+
+/// A claimed piece of work.
+#[derive(Debug, Clone)]
+pub struct ClaimedWork {
+    /// The proof that it is ours.
+    pub lease: Lease,
+    /// The organisation it is for.
+    pub org: OrgId,
+    /// The tenant it is for.
+    pub tenant: TenantId,
+    /// What to do.
+    pub kind: WorkKind,
+    /// The connection, run or tenant it is about.
+    pub subject: Uuid,
+    /// Which claim this is since the work last moved on, from 1.
+    pub attempt: i32,
+}
+
+/// The right to work on one item, until it runs out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The item.
+    pub item: WorkItemId,
+    /// Which claim this is.
+    pub fence: i64,
+}
+
+/// Someone else may hold the work by now; nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// The lease ran out or was taken over.
+    #[error("the lease has ended")]
+    Lost,
+    /// The database cannot tell.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Lease {
+    /// Proves, inside the transaction that stores something, that this worker may still store it.
+    pub fn require_held(&self, tx: &mut Global<'_>) -> Result<(), LeaseError> {
+        if dialect::lease_is_held(tx, self.item, self.fence)? { Ok(()) } else { Err(LeaseError::Lost) }
+    }
+
+    /// Prolongs the lease.
+    pub(crate) fn renew(&self, tx: &mut Global<'_>) -> Result<(), LeaseError> {
+        if dialect::renew(tx, self.item, self.fence, LEASE_SECONDS)? { Ok(()) } else { Err(LeaseError::Lost) }
+    }
+}
+
+/// Puts work into the queue. Work about the same subject that is there already is made due then.
+pub fn enqueue(tx: &mut Global<'_>, work: Work) -> Result<(), StoreError> {
+    super::queries::insert_work(tx, WorkItemId::from_uuid(Uuid::now_v7()), &work)
+}
+
+/// Takes work out of the queue, whoever holds it.
+pub fn remove(tx: &mut Global<'_>, kind: WorkKind, subject: Uuid) -> Result<(), StoreError> {
+    super::queries::delete_work(tx, kind, subject)
+}
+
+/// Takes everything about a tenant out of the queue.
+pub fn remove_for_tenant(tx: &mut Global<'_>, org: OrgId, tenant: TenantId) -> Result<(), StoreError> {
+    super::queries::delete_work_of_tenant(tx, org, tenant)
+}
+
+/// Whether a claim would find something.
+pub(crate) fn is_anything_due(tx: &mut Global<'_>) -> Result<bool, StoreError> {
+    Ok(!dialect::organizations_with_due_work(tx)?.is_empty())
+}
+
+/// Frees what this database's dead processes had claimed. Only where it is certain that no other
+/// process lives: behind the lock of a SQLite file.
+pub(crate) fn release_all(tx: &mut Global<'_>) -> Result<usize, StoreError> {
+    super::queries::release_all_work(tx)
+}
+
+/// Takes the next due work: organisations in turn, the oldest first within one. `last` is the
+/// organisation served before.
+pub(crate) fn claim_next(
+    tx: &mut Global<'_>,
+    owner: Uuid,
+    last: Option<OrgId>,
+) -> Result<Option<ClaimedWork>, StoreError> {
+    let orgs = dialect::organizations_with_due_work(tx)?;
+    let (earlier, later): (Vec<OrgId>, Vec<OrgId>) =
+        orgs.into_iter().partition(|org| last.is_some_and(|last| *org <= last));
+    for org in later.into_iter().chain(earlier) {
+        if let Some(claimed) = dialect::claim(tx, org, StoredUuid(owner), LEASE_SECONDS)? {
+            let kind = WorkKind::parse(&claimed.kind).or(Err(StoreError::Corrupt { what: "kind of work" }))?;
+            return Ok(Some(ClaimedWork {
+                lease: Lease { item: claimed.id, fence: claimed.fence },
+                org: claimed.org_id,
+                tenant: claimed.tenant_id,
+                kind,
+                subject: claimed.subject_id.0,
+                attempt: claimed.attempts,
+            }));
+        }
+    }
+    Ok(None)
+}

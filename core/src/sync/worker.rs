@@ -1,0 +1,223 @@
+//! The loop that claims work, gives each piece a task of its own, and keeps its lease alive.
+//!
+//! Knows nothing of Microsoft Graph. A panic in one piece of work is its own: the others go on, and
+//! the piece is tried again by a later claim.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use tokio::sync::{Notify, Semaphore, watch};
+use uuid::Uuid;
+
+use super::{
+    engine::{Engine, Outcome},
+    mailbox_purposes, queries,
+    queue::{self, ClaimedWork, LEASE_SECONDS, LeaseError, WorkKind},
+};
+use crate::{
+    consent::{ProofStep, Prover},
+    ids::{ConnectionId, OrgId},
+    microsoft::graph::GraphClient,
+    store::{Store, StoreError},
+};
+
+/// How often the queue is looked at without a hint that something is in it.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often a lease is renewed: revoking a tenant takes the lease away, so calls end that soon (D1).
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How long a piece of work waits after its first failure, in seconds; doubled with each one.
+const FIRST_WAIT: i64 = 2;
+/// The longest such wait, in seconds.
+const LONGEST_WAIT: i64 = 300;
+
+/// Told that there is work, so that it begins at once instead of at the next look.
+#[derive(Clone, Default)]
+pub struct WakeUp(Arc<Notify>);
+
+impl WakeUp {
+    /// There may be work.
+    pub fn work_is_there(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Works through the queue.
+pub struct Worker {
+    store: Store,
+    engine: Engine,
+    prover: Prover,
+    wake: WakeUp,
+    slots: Arc<Semaphore>,
+    owner: Uuid,
+}
+
+impl Worker {
+    /// A worker that does `slots` pieces of work at a time.
+    pub fn new(store: Store, graph: GraphClient, prover: Prover, wake: WakeUp, slots: usize) -> Self {
+        let engine = Engine { store: store.clone(), graph };
+        Self { store, engine, prover, wake, slots: Arc::new(Semaphore::new(slots)), owner: Uuid::now_v7() }
+    }
+
+    /// Works until `stop` turns true, then lets go of what is under way: each piece goes on from its
+    /// checkpoint wherever it is claimed next.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let worker = Arc::new(self);
+        let mut last = None;
+        let mut tasks = tokio::task::JoinSet::new();
+        while !*stop.borrow() {
+            while tasks.try_join_next().is_some() {}
+            tokio::select! {
+                claimed = worker.claim(last) => match claimed {
+                    Some((work, slot)) => {
+                        last = Some(work.org);
+                        let (worker, stop) = (Arc::clone(&worker), stop.clone());
+                        tasks.spawn(async move {
+                            worker.work_on(work, stop).await;
+                            drop(slot);
+                            worker.wake.work_is_there();
+                        });
+                    }
+                    None => tokio::select! {
+                        () = worker.wake.0.notified() => {}
+                        () = tokio::time::sleep(LOOK) => {}
+                        _ = stop.changed() => {}
+                    },
+                },
+                _ = stop.changed() => {}
+            }
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn claim(&self, last: Option<OrgId>) -> Option<(ClaimedWork, tokio::sync::OwnedSemaphorePermit)> {
+        let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
+        let owner = self.owner;
+        // Looking costs a read; only when something is due does it become a write.
+        let looked = self.store.read_global(queue::is_anything_due).await;
+        let claimed = match looked {
+            Ok(false) => return None,
+            Ok(true) => self.store.global(move |tx| queue::claim_next(tx, owner, last)).await,
+            Err(error) => Err(error),
+        };
+        match claimed {
+            Ok(Some(work)) => Some((work, slot)),
+            Ok(None) => None,
+            Err(error) => {
+                tracing::warn!(%error, "the queue cannot be read");
+                None
+            }
+        }
+    }
+
+    /// One piece of work, as long as its lease holds.
+    async fn work_on(&self, work: ClaimedWork, mut stop: watch::Receiver<bool>) {
+        let engine = self.engine.clone();
+        let prover = self.prover.clone();
+        let store = self.store.clone();
+        let claimed = work.clone();
+        let mut task = tokio::spawn(async move { perform(&store, &engine, &prover, &claimed).await });
+        let outcome = tokio::select! {
+            joined = &mut task => joined,
+            () = self.keep_alive(&work) => {
+                task.abort();
+                task.await
+            }
+            _ = stop.wait_for(|stop| *stop) => {
+                task.abort();
+                task.await
+            }
+        };
+        let released = match outcome {
+            Ok(Ok(Outcome::Done)) => Ok(()),
+            Ok(Ok(Outcome::Later)) => self.release(&work, wait(work.attempt)).await,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, kind = work.kind.as_str(), tenantId = %work.tenant, "work failed and is tried again");
+                self.release(&work, wait(work.attempt)).await
+            }
+            Err(ended) if ended.is_panic() => {
+                tracing::error!(kind = work.kind.as_str(), tenantId = %work.tenant, "work panicked and is tried again");
+                self.release(&work, wait(work.attempt)).await
+            }
+            Err(_aborted) => self.release(&work, 0).await,
+        };
+        if let Err(error) = released {
+            tracing::warn!(%error, "work could not be given back; its lease runs out");
+        }
+    }
+
+    /// Renews the lease; returns when it is lost, which is also how a cancelled run shows itself.
+    async fn keep_alive(&self, work: &ClaimedWork) {
+        let mut missed = Duration::ZERO;
+        let patience = Duration::from_secs(LEASE_SECONDS.unsigned_abs().into()) - HEARTBEAT;
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            let lease = work.lease;
+            match self.store.global(move |tx| lease.renew(tx)).await {
+                Ok(()) => missed = Duration::ZERO,
+                Err(LeaseError::Lost) => return,
+                Err(LeaseError::Store(error)) => {
+                    // R5: stop before the lease ends elsewhere, not after.
+                    missed += HEARTBEAT;
+                    tracing::warn!(%error, "a lease could not be renewed");
+                    if missed >= patience {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn release(&self, work: &ClaimedWork, seconds: i64) -> Result<(), StoreError> {
+        let lease = work.lease;
+        self.store
+            .global(move |tx| {
+                let due = tx.now() + TimeDelta::seconds(seconds);
+                queries::release_work(tx, lease.item, lease.fence, due)
+            })
+            .await
+    }
+}
+
+/// Seconds until the next try after so many claims.
+fn wait(attempt: i32) -> i64 {
+    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0).min(16);
+    FIRST_WAIT.saturating_mul(2_i64.saturating_pow(doublings)).min(LONGEST_WAIT)
+}
+
+async fn perform(
+    store: &Store,
+    engine: &Engine,
+    prover: &Prover,
+    work: &ClaimedWork,
+) -> Result<Outcome, StoreError> {
+    match work.kind {
+        WorkKind::Sync => Box::pin(engine.run(work)).await,
+        WorkKind::MailboxPurposes => Box::pin(mailbox_purposes::pass(store, &engine.graph, work)).await,
+        WorkKind::Proof => {
+            let connection = ConnectionId::from_uuid(work.subject);
+            match Box::pin(prover.attempt(work.org, work.tenant, connection, work.lease)).await? {
+                ProofStep::Done => Ok(Outcome::Done),
+                ProofStep::TryAgainAt(due_at) => {
+                    let lease = work.lease;
+                    store
+                        .global(move |tx| queries::release_work(tx, lease.item, lease.fence, due_at))
+                        .await?;
+                    Ok(Outcome::Done)
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wait;
+
+    #[test]
+    fn failing_work_waits_longer_each_time_but_not_for_ever() {
+        assert_eq!(wait(1), 2);
+        assert_eq!(wait(2), 4);
+        assert_eq!(wait(40), 300);
+        assert!((1..20).all(|attempt| wait(attempt) <= wait(attempt + 1)));
+    }
+}
