@@ -17,10 +17,14 @@ pub mod graph_batch;
 pub mod graph_error;
 mod graph_report;
 mod graph_url;
+pub mod id_token;
 pub mod identity;
 pub mod meter;
 pub mod page;
+pub mod permissions;
 mod retry_after;
+mod signing_keys;
+pub mod tenant_lookup;
 pub mod throttle;
 mod token_answer;
 

@@ -4,7 +4,15 @@
 //! store the bytes it gives them beside their own rows.
 
 mod bytes;
+mod envelope;
+mod master_key;
 mod text;
+mod vault;
 
-pub use bytes::SecretBytes;
-pub use text::SecretText;
+pub use self::{
+    bytes::SecretBytes,
+    envelope::{DecryptError, SealError},
+    master_key::{MasterKey, MasterKeyError, SubKey},
+    text::SecretText,
+    vault::{DataKey, Purpose, SecretKind, Vault, VaultContext, VaultError},
+};

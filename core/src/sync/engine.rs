@@ -252,7 +252,10 @@ async fn verdict(context: &RunContext, data_set: DataSet, error: SyncError) -> R
                 format!("This tenant has no licence or set-up for {data_set}: Microsoft says {}.", refusal.code),
             ))
         }
-        SyncError::Graph(GraphError::AccessDenied(refusal)) => denied(context, data_set, &refusal).await?,
+        SyncError::Graph(GraphError::AccessDenied(refusal)) => {
+            denied(context, data_set, permissions::main_permission(data_set), &refusal).await?
+        }
+        SyncError::Denied { permission, refusal } => denied(context, data_set, permission, &refusal).await?,
         SyncError::Graph(GraphError::Throttled { retry_after }) => failed(
             "upstreamThrottled",
             format!("Microsoft still limits this tenant; it asks to wait {} s.", retry_after.as_secs()),
@@ -297,7 +300,12 @@ async fn verdict(context: &RunContext, data_set: DataSet, error: SyncError) -> R
 }
 
 /// Tells a missing licence from a missing permission: Microsoft's 403 is the same for both.
-async fn denied(context: &RunContext, data_set: DataSet, refusal: &Refusal) -> Result<Verdict, SyncError> {
+async fn denied(
+    context: &RunContext,
+    data_set: DataSet,
+    permission: &'static str,
+    refusal: &Refusal,
+) -> Result<Verdict, SyncError> {
     let tenant = context.tenant;
     let plans =
         context.store.read(&context.scope, move |tx| inventory::read_plans(tx, tenant)).await?;
@@ -312,7 +320,6 @@ async fn denied(context: &RunContext, data_set: DataSet, refusal: &Refusal) -> R
             format!("None of the tenant's licences includes what {data_set} are read from."),
         )));
     }
-    let permission = permissions::main_permission(data_set);
     let warning = Warning::new(
         "permissionMissing",
         format!("Microsoft refused {data_set} with {}: the permission {permission} is missing.", refusal.code),

@@ -1,0 +1,411 @@
+//! The vault: one data key for each connection, wrapped by the master key, and secrets that open only
+//! in the place they were sealed for.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use aws_lc_rs::{digest, rand};
+use uuid::Uuid;
+
+use super::{
+    SecretBytes, SecretText,
+    envelope::{self, DecryptError, KeyIds, SealError},
+    master_key::{KEY_LENGTH, MasterKey, SubKey},
+};
+use crate::ids::OrgId;
+
+/// Messages one data key may seal: far below where random nonces become a risk.
+const MOST_SEALINGS: u64 = 1 << 31;
+
+/// What a secret is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SecretKind {
+    /// PKCE verifier of an authorization request.
+    FlowVerifier,
+    /// Nonce of an authorization request.
+    FlowNonce,
+    /// The token of a connect link.
+    LinkToken,
+    /// The stored answer of an idempotent call.
+    IdempotentAnswer,
+}
+
+impl SecretKind {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::FlowVerifier => b"flow verifier",
+            Self::FlowNonce => b"flow nonce",
+            Self::LinkToken => b"link token",
+            Self::IdempotentAnswer => b"idempotent answer",
+        }
+    }
+}
+
+/// Whether a secret serves reading a tenant or changing it: one never opens as the other (G2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Reading.
+    Read,
+    /// Changing.
+    Write,
+}
+
+/// The place a secret belongs to. All of it is bound into the sealed form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VaultContext {
+    /// The organisation.
+    pub org: OrgId,
+    /// The connection, or the row where there is none.
+    pub subject: Uuid,
+    /// The tenant; nil where there is none.
+    pub tenant: Uuid,
+    /// What it is.
+    pub kind: SecretKind,
+    /// What it serves.
+    pub purpose: Purpose,
+    /// Which version of the row's secret it is.
+    pub generation: u64,
+}
+
+/// A failure of the vault.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum VaultError {
+    /// A secret could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A secret could not be opened.
+    #[error(transparent)]
+    Decrypt(#[from] DecryptError),
+}
+
+/// The data key of one connection, in clear for as long as it is used.
+pub struct DataKey {
+    key: SecretBytes<KEY_LENGTH>,
+    ids: KeyIds,
+    sealings: AtomicU64,
+}
+
+/// Seals and opens. Cheap to clone.
+#[derive(Clone)]
+pub struct Vault(Arc<Inner>);
+
+struct Inner {
+    wrap: SecretBytes<KEY_LENGTH>,
+    kek: [u8; 8],
+    installation: Uuid,
+    decrypts: AtomicU64,
+}
+
+impl Vault {
+    /// The vault of an installation.
+    pub fn new(master: &MasterKey, installation: Uuid) -> Self {
+        let hash = digest::digest(&digest::SHA256, &master.check_value());
+        let mut kek = [0; 8];
+        for (byte, from) in kek.iter_mut().zip(hash.as_ref()) {
+            *byte = *from;
+        }
+        let wrap = master.sub_key(SubKey::Wrap);
+        Self(Arc::new(Inner {
+            wrap,
+            kek,
+            installation,
+            decrypts: AtomicU64::new(0),
+        }))
+    }
+
+    /// A new data key and its wrapped form for the database.
+    ///
+    /// # Errors
+    /// [`SealError`] when the system gives no randomness.
+    pub fn new_data_key(&self, context: &VaultContext) -> Result<(DataKey, Vec<u8>), VaultError> {
+        let key = SecretBytes::filled_by(|bytes| rand::fill(bytes).or(Err(SealError)))?;
+        let mut dek = [0; 16];
+        rand::fill(&mut dek).or(Err(SealError))?;
+        let ids = KeyIds {
+            kek: self.0.kek,
+            dek,
+        };
+        let wrapped = envelope::seal(&self.0.wrap, ids, &self.key_aad(context), key.expose())?;
+        Ok((
+            DataKey {
+                key,
+                ids,
+                sealings: AtomicU64::new(0),
+            },
+            wrapped,
+        ))
+    }
+
+    /// The data key that was wrapped for this organisation, subject and tenant.
+    ///
+    /// # Errors
+    /// [`DecryptError`] for whatever reason it does not open.
+    pub fn unwrap_data_key(
+        &self,
+        context: &VaultContext,
+        wrapped: &[u8],
+    ) -> Result<DataKey, DecryptError> {
+        let ids = envelope::key_ids(wrapped)?;
+        if ids.kek != self.0.kek {
+            return Err(DecryptError);
+        }
+        let plain = self.opened(envelope::open(
+            &self.0.wrap,
+            &self.key_aad(context),
+            wrapped,
+        ))?;
+        let key = SecretBytes::copy_of(&plain).ok_or(DecryptError)?;
+        Ok(DataKey {
+            key,
+            ids,
+            sealings: AtomicU64::new(0),
+        })
+    }
+
+    /// Seals a secret for its place.
+    ///
+    /// # Errors
+    /// [`SealError`] when the key has sealed too often or the system gives no randomness.
+    pub fn seal(
+        &self,
+        key: &DataKey,
+        context: &VaultContext,
+        secret: &SecretText,
+    ) -> Result<Vec<u8>, VaultError> {
+        if key.sealings.fetch_add(1, Relaxed) >= MOST_SEALINGS {
+            return Err(SealError.into());
+        }
+        Ok(envelope::seal(
+            &key.key,
+            key.ids,
+            &self.secret_aad(context),
+            secret.expose().as_bytes(),
+        )?)
+    }
+
+    /// Opens a secret in its place.
+    ///
+    /// # Errors
+    /// [`DecryptError`] for whatever reason it does not open.
+    pub fn open(
+        &self,
+        key: &DataKey,
+        context: &VaultContext,
+        sealed: &[u8],
+    ) -> Result<SecretText, DecryptError> {
+        if envelope::key_ids(sealed)? != key.ids {
+            return Err(DecryptError);
+        }
+        let plain = self.opened(envelope::open(&key.key, &self.secret_aad(context), sealed))?;
+        let text = std::str::from_utf8(&plain).or(Err(DecryptError))?;
+        Ok(SecretText::new(text.to_owned()))
+    }
+
+    /// How many times something was decrypted since the start: listing must not move it (V12).
+    pub fn decrypts(&self) -> u64 {
+        self.0.decrypts.load(Relaxed)
+    }
+
+    fn opened<T>(&self, outcome: Result<T, DecryptError>) -> Result<T, DecryptError> {
+        self.0.decrypts.fetch_add(1, Relaxed);
+        if outcome.is_err() {
+            tracing::error!(
+                "a sealed secret could not be opened: damaged, moved or sealed by another key"
+            );
+        }
+        outcome
+    }
+
+    /// What a wrapped data key is bound to.
+    fn key_aad(&self, context: &VaultContext) -> Vec<u8> {
+        fields(&[
+            b"data key",
+            self.0.installation.as_bytes(),
+            context.org.as_uuid().as_bytes(),
+            context.subject.as_bytes(),
+            context.tenant.as_bytes(),
+        ])
+    }
+
+    /// What a sealed secret is bound to.
+    fn secret_aad(&self, context: &VaultContext) -> Vec<u8> {
+        fields(&[
+            b"secret",
+            self.0.installation.as_bytes(),
+            context.org.as_uuid().as_bytes(),
+            context.subject.as_bytes(),
+            context.tenant.as_bytes(),
+            context.kind.label(),
+            match context.purpose {
+                Purpose::Read => b"read",
+                Purpose::Write => b"write",
+            },
+            &context.generation.to_be_bytes(),
+        ])
+    }
+}
+
+/// Fields with their lengths before them, so that no two lists of fields have the same bytes.
+fn fields(fields: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for field in fields {
+        let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(field);
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn master(byte: u8) -> MasterKey {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        MasterKey::from_base64(&SecretText::new(STANDARD.encode([byte; 32]))).unwrap()
+    }
+
+    fn vault() -> Vault {
+        Vault::new(&master(1), Uuid::from_u128(1))
+    }
+
+    fn context() -> VaultContext {
+        VaultContext {
+            org: OrgId::from_uuid(Uuid::from_u128(2)),
+            subject: Uuid::from_u128(3),
+            tenant: Uuid::from_u128(4),
+            kind: SecretKind::FlowVerifier,
+            purpose: Purpose::Read,
+            generation: 1,
+        }
+    }
+
+    /// Every way in which a place can differ.
+    fn elsewhere() -> Vec<VaultContext> {
+        let here = context();
+        vec![
+            VaultContext {
+                org: OrgId::from_uuid(Uuid::from_u128(9)),
+                ..here
+            },
+            VaultContext {
+                subject: Uuid::from_u128(9),
+                ..here
+            },
+            VaultContext {
+                tenant: Uuid::from_u128(9),
+                ..here
+            },
+            // Swapped values of one length are still other values.
+            VaultContext {
+                subject: here.tenant,
+                tenant: here.subject,
+                ..here
+            },
+            VaultContext {
+                kind: SecretKind::FlowNonce,
+                ..here
+            },
+            VaultContext {
+                purpose: Purpose::Write,
+                ..here
+            },
+            VaultContext {
+                generation: 2,
+                ..here
+            },
+        ]
+    }
+
+    fn secret() -> SecretText {
+        SecretText::new("0123456789-verifier".to_owned())
+    }
+
+    #[test]
+    fn v3_a_secret_opens_in_its_place_and_in_no_other() {
+        let vault = vault();
+        let (key, wrapped) = vault.new_data_key(&context()).unwrap();
+        let sealed = vault.seal(&key, &context(), &secret()).unwrap();
+        let key = vault.unwrap_data_key(&context(), &wrapped).unwrap();
+        assert!(
+            vault
+                .open(&key, &context(), &sealed)
+                .unwrap()
+                .matches("0123456789-verifier")
+        );
+        for other in elsewhere() {
+            assert_eq!(
+                vault.open(&key, &other, &sealed).err(),
+                Some(DecryptError),
+                "{other:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn v2_a_data_key_unwraps_for_its_connection_only() {
+        let vault = vault();
+        let (_, wrapped) = vault.new_data_key(&context()).unwrap();
+        for other in elsewhere().into_iter().take(4) {
+            assert_eq!(
+                vault.unwrap_data_key(&other, &wrapped).err(),
+                Some(DecryptError),
+                "{other:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn v2_two_connections_never_share_a_key() {
+        let vault = vault();
+        let (one, _) = vault.new_data_key(&context()).unwrap();
+        let (two, _) = vault.new_data_key(&context()).unwrap();
+        let sealed = vault.seal(&one, &context(), &secret()).unwrap();
+        assert_eq!(
+            vault.open(&two, &context(), &sealed).err(),
+            Some(DecryptError)
+        );
+    }
+
+    #[test]
+    fn v3_another_installation_or_master_key_opens_nothing() {
+        let (_, wrapped) = vault().new_data_key(&context()).unwrap();
+        let elsewhere = Vault::new(&master(1), Uuid::from_u128(2));
+        assert_eq!(
+            elsewhere.unwrap_data_key(&context(), &wrapped).err(),
+            Some(DecryptError)
+        );
+        let other_key = Vault::new(&master(2), Uuid::from_u128(1));
+        assert_eq!(
+            other_key.unwrap_data_key(&context(), &wrapped).err(),
+            Some(DecryptError)
+        );
+    }
+
+    #[test]
+    fn v3_fields_of_different_lists_never_have_the_same_bytes() {
+        let lists: [&[&[u8]]; 6] = [
+            &[b"ab", b"c"],
+            &[b"a", b"bc"],
+            &[b"abc"],
+            &[b"abc", b""],
+            &[b"", b"abc"],
+            &[b"", b"ab", b"c"],
+        ];
+        let encoded: std::collections::HashSet<_> = lists.iter().map(|list| fields(list)).collect();
+        assert_eq!(encoded.len(), lists.len());
+    }
+
+    #[test]
+    fn v12_decrypts_are_counted_and_sealing_is_none() {
+        let vault = vault();
+        let (key, wrapped) = vault.new_data_key(&context()).unwrap();
+        let sealed = vault.seal(&key, &context(), &secret()).unwrap();
+        assert_eq!(vault.decrypts(), 0);
+        let key = vault.unwrap_data_key(&context(), &wrapped).unwrap();
+        vault.open(&key, &context(), &sealed).unwrap();
+        assert_eq!(vault.decrypts(), 2);
+    }
+}
