@@ -71,9 +71,12 @@ impl GraphSession {
     ) -> Result<Vec<(K, BatchOutcome)>, GraphError> {
         let (keys, paths): (Vec<K>, Vec<GraphPath>) = items.into_iter().unzip();
         let mut outcomes = Vec::with_capacity(keys.len());
-        let mut batches = stream::iter(paths.chunks(BATCH_SIZE))
+        // Named futures in a list: a closure over borrowed chunks is not `Send` enough for a task.
+        let batches: Vec<_> = paths
+            .chunks(BATCH_SIZE)
             .map(|paths| self.one_batch(paths, workload, meter))
-            .buffered(BATCHES_AT_ONCE);
+            .collect();
+        let mut batches = stream::iter(batches).buffered(BATCHES_AT_ONCE);
         while let Some(batch) = batches.next().await {
             outcomes.extend(batch?);
         }

@@ -3,7 +3,7 @@
 //! A data set that Microsoft refuses ends with a warning and leaves the others alone. Only what
 //! concerns the whole connection, the lease or the store ends the run's work.
 
-use futures_util::future::try_join_all;
+use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::{
@@ -128,16 +128,19 @@ impl Engine {
     /// Reads every data set that has not ended. Mailboxes come after the users and licences they are
     /// made from; everything else runs side by side.
     async fn read_data_sets(&self, context: &RunContext, run: &SyncRun) -> Result<(), SyncError> {
-        let wanted = |set: DataSet| run.data_sets.iter().any(|own| own.data_set == set);
-        let read = |set: DataSet| async move { if wanted(set) { read_data_set(context, set).await } else { Ok(()) } };
+        let read = |set| read_if_wanted(context, run, set);
         let mailboxes = async {
             tokio::try_join!(read(DataSet::Users), read(DataSet::Licenses))?;
             read(DataSet::Mailboxes).await
         };
-        let others = try_join_all(
-            [DataSet::Organization, DataSet::Groups, DataSet::SecureScores, DataSet::Devices].into_iter().map(read),
-        );
-        tokio::try_join!(Box::pin(mailboxes), Box::pin(others)).map(drop)
+        tokio::try_join!(
+            mailboxes,
+            read(DataSet::Organization),
+            read(DataSet::Groups),
+            read(DataSet::SecureScores),
+            read(DataSet::Devices),
+        )
+        .map(drop)
     }
 
     async fn cancel(&self, context: &RunContext) -> Result<Outcome, StoreError> {
@@ -205,6 +208,21 @@ impl Engine {
             .await?;
         Ok(Outcome::Done)
     }
+}
+
+/// Reads a data set that the run asks for. Boxed, because seven of them side by side are large.
+fn read_if_wanted<'a>(
+    context: &'a RunContext,
+    run: &'a SyncRun,
+    data_set: DataSet,
+) -> BoxFuture<'a, Result<(), SyncError>> {
+    Box::pin(async move {
+        if run.data_sets.iter().any(|own| own.data_set == data_set) {
+            read_data_set(context, data_set).await
+        } else {
+            Ok(())
+        }
+    })
 }
 
 /// Reads one data set and gives it its end. Only what concerns more than this data set is an error.
