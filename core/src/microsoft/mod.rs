@@ -25,9 +25,11 @@ pub mod meter;
 pub mod page;
 pub mod permissions;
 mod retry_after;
+mod signed_in_roles;
 mod signing_keys;
 pub mod tenant_lookup;
 pub mod throttle;
 mod token_answer;
 
 pub use backoff::Backoff;
+pub use signed_in_roles::signed_in_roles;
