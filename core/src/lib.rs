@@ -5,10 +5,12 @@ pub mod access;
 pub mod audit;
 pub mod clock;
 pub mod consent;
+pub mod customers;
 mod failpoint;
 pub mod ids;
 pub mod inventory;
 pub mod microsoft;
+pub mod names;
 pub mod outbound;
 #[cfg(test)]
 mod scripted_server;
