@@ -4,7 +4,16 @@
 //! store the bytes it gives them beside their own rows.
 
 mod bytes;
+mod envelope;
+mod master_key;
 mod text;
+mod vault;
 
-pub use bytes::SecretBytes;
-pub use text::SecretText;
+pub(crate) use self::master_key::KeyPurpose;
+pub use self::{
+    bytes::SecretBytes,
+    envelope::{DecryptError, EncryptError},
+    master_key::{MasterKey, MasterKeyError},
+    text::SecretText,
+    vault::{CredentialKind, DataKey, Purpose, Vault, VaultContext, VaultError},
+};
