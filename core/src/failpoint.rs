@@ -17,13 +17,24 @@ pub(crate) use failpoint;
 pub(crate) fn pass(name: &'static str) {
     use std::{collections::HashMap, sync::Mutex, sync::PoisonError};
     static PASSED: Mutex<Option<HashMap<&'static str, u32>>> = Mutex::new(None);
-    let Ok(list) = std::env::var("TENANTRY_FAILPOINTS") else { return };
-    let wanted = list.split(';').filter_map(|entry| entry.split_once('=')).find(|(stop, _)| *stop == name);
+    let Ok(list) = std::env::var("TENANTRY_FAILPOINTS") else {
+        return;
+    };
+    let wanted = list
+        .split(';')
+        .filter_map(|entry| entry.split_once('='))
+        .find(|(stop, _)| *stop == name);
     let Some((_, action)) = wanted else { return };
     let mut passed = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
-    let count = passed.get_or_insert_with(HashMap::new).entry(name).or_insert(0);
+    let count = passed
+        .get_or_insert_with(HashMap::new)
+        .entry(name)
+        .or_insert(0);
     *count += 1;
-    let at = action.split_once('@').and_then(|(_, at)| at.parse::<u32>().ok()).unwrap_or(1);
+    let at = action
+        .split_once('@')
+        .and_then(|(_, at)| at.parse::<u32>().ok())
+        .unwrap_or(1);
     if *count == at {
         std::process::abort();
     }

@@ -6,10 +6,11 @@ pub mod audit;
 pub mod clock;
 mod failpoint;
 pub mod ids;
-pub mod inventory;
 pub mod microsoft;
 pub mod outbound;
+#[cfg(test)]
+mod scripted_server;
 pub mod secrets;
 pub mod store;
-pub mod sync;
-pub mod tenants;
+
+pub(crate) use failpoint::failpoint;

@@ -201,3 +201,139 @@ pub async fn next_chunk(
 ) -> Result<Option<impl AsRef<[u8]> + Send + use<>>, OutboundError> {
     response.chunk().await.map_err(OutboundError::from_reqwest)
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use reqwest::Method;
+
+    use super::*;
+    use crate::scripted_server::{Answer, ScriptedServer};
+
+    /// 200,000 zero bytes, compressed to next to nothing.
+    const GZIP_BOMB: &str = "H4sIAAAAAAACA+3BMQEAAADCoPVPbQZ/oAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\
+        AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\
+        AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\
+        AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACA1wB7WOBcQA0DAA==";
+
+    fn impatient() -> Outbound {
+        let limits = Limits {
+            connect: Duration::from_secs(5),
+            idle_read: Duration::from_millis(100),
+            total: Duration::from_secs(5),
+        };
+        Outbound::new(limits).unwrap()
+    }
+
+    fn get(url: &str) -> Request {
+        Request::new(Method::GET, Url::parse(url).unwrap())
+    }
+
+    async fn fetch(answer: Answer, limit: usize) -> Result<Vec<u8>, OutboundError> {
+        let server = ScriptedServer::start(move |_seen, _before| answer.clone()).await;
+        let response = impatient().execute(get(&server.origin)).await?;
+        read_capped(response, limit).await
+    }
+
+    #[tokio::test]
+    async fn n14_plain_http_reaches_only_this_machine() {
+        let outbound = impatient();
+        for url in [
+            "http://example.com/",
+            "http://127.0.0.1.example/",
+            "http://10.0.0.1/",
+            "ftp://127.0.0.1/",
+        ] {
+            let refused = outbound.execute(get(url)).await;
+            assert!(
+                matches!(refused, Err(OutboundError::TargetRefused)),
+                "{url}"
+            );
+        }
+        for url in [
+            "http://127.0.0.1/",
+            "https://[::1]/",
+            "http://localhost:1/",
+            "https://example.com/",
+        ] {
+            assert!(target(&Url::parse(url).unwrap()).is_some(), "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn n3_redirects_come_back_instead_of_being_followed() {
+        for status in [301, 302, 303, 307, 308] {
+            let server = ScriptedServer::start(move |_seen, _before| {
+                Answer::json(status, "").with("location", "/elsewhere")
+            })
+            .await;
+            let response = impatient().execute(get(&server.origin)).await.unwrap();
+            assert_eq!(response.status().as_u16(), status);
+            assert_eq!(server.seen().len(), 1);
+            assert!(
+                server.seen()[0]
+                    .header("user-agent")
+                    .unwrap()
+                    .starts_with("Tenantry/")
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn r12_a_body_is_counted_after_decompression() {
+        let bomb = STANDARD.decode(GZIP_BOMB).unwrap();
+        let answer = Answer::Full(200, vec![("content-encoding", "gzip".to_owned())], bomb);
+        assert_eq!(fetch(answer.clone(), 200_000).await.unwrap().len(), 200_000);
+        let refused = fetch(answer, 100_000).await;
+        assert!(matches!(
+            refused,
+            Err(OutboundError::TooLarge { limit: 100_000 })
+        ));
+        let plain = Answer::json(200, "x".repeat(11));
+        assert!(matches!(
+            fetch(plain, 10).await,
+            Err(OutboundError::TooLarge { limit: 10 })
+        ));
+    }
+
+    #[tokio::test]
+    async fn r10_a_body_cut_off_anywhere_is_no_body() {
+        let whole = b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"value\":[1,2,3,4]} ";
+        for length in (0..whole.len()).step_by(3) {
+            let cut = fetch(Answer::Raw(whole[..length].to_vec()), 100).await;
+            assert!(
+                matches!(cut, Err(OutboundError::Interrupted(_))),
+                "{length}: {cut:?}"
+            );
+        }
+        assert!(fetch(Answer::Raw(whole.to_vec()), 100).await.is_ok());
+        let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        let cut = fetch(Answer::Raw(chunked.to_vec()), 100).await;
+        assert!(matches!(cut, Err(OutboundError::Interrupted(_))));
+    }
+
+    #[tokio::test]
+    async fn r9_silence_ends_in_a_time_out() {
+        let after_head = b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{".to_vec();
+        for before in [Vec::new(), after_head] {
+            let silent = fetch(Answer::Silence(before), 100).await;
+            assert!(
+                matches!(silent, Err(OutboundError::TimedOut(_))),
+                "{silent:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn r8_what_was_surely_not_sent_is_told_from_what_may_have_been() {
+        let closed = {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            format!("http://{}/?secret=1", listener.local_addr().unwrap())
+        };
+        let refused = impatient().execute(get(&closed)).await.unwrap_err();
+        assert!(matches!(refused, OutboundError::NotConnected(_)) && refused.nothing_was_sent());
+        assert!(!format!("{refused:?}").contains("secret"));
+        let lost = fetch(Answer::HangUp, 100).await.unwrap_err();
+        assert!(!lost.nothing_was_sent());
+    }
+}

@@ -95,7 +95,9 @@ impl Role {
                 | P::CustomersWrite
                 | P::AuditRead,
             ) => true,
-            (Self::Reader, P::TenantsRead | P::InventoryRead | P::CustomersRead | P::AuditRead) => true,
+            (Self::Reader, P::TenantsRead | P::InventoryRead | P::CustomersRead | P::AuditRead) => {
+                true
+            }
             (Self::Technician | Self::Integration | Self::Reader, _) => false,
         }
     }

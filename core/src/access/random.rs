@@ -25,5 +25,7 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
 /// # Errors
 /// [`NoRandomness`] when the system's generator fails.
 pub fn random_token() -> Result<SecretText, NoRandomness> {
-    Ok(SecretText::new(URL_SAFE_NO_PAD.encode(random_bytes::<32>()?)))
+    Ok(SecretText::new(
+        URL_SAFE_NO_PAD.encode(random_bytes::<32>()?),
+    ))
 }

@@ -22,7 +22,12 @@ pub struct UnknownRole;
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Owner, Self::Technician, Self::Integration, Self::Reader];
+    pub const ALL: [Self; 4] = [
+        Self::Owner,
+        Self::Technician,
+        Self::Integration,
+        Self::Reader,
+    ];
 
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
@@ -45,6 +50,9 @@ impl FromStr for Role {
     type Err = UnknownRole;
 
     fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(UnknownRole)
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(UnknownRole)
     }
 }

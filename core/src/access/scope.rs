@@ -49,22 +49,42 @@ pub struct OrgScope {
 impl OrgScope {
     /// A caller whose API key was found and is valid. For the authentication layer only.
     pub fn for_api_key(org: OrgId, key: ApiKeyId, request: RequestId) -> Self {
-        Self { org, actor: Actor::ApiKey(key), request: Some(request) }
+        Self {
+            org,
+            actor: Actor::ApiKey(key),
+            request: Some(request),
+        }
     }
 
     /// An administrator's browser whose link or state was found. For the consent room only.
-    pub fn for_administrator(org: OrgId, object_id: Option<String>, request: Option<RequestId>) -> Self {
-        Self { org, actor: Actor::Administrator(object_id), request }
+    pub fn for_administrator(
+        org: OrgId,
+        object_id: Option<String>,
+        request: Option<RequestId>,
+    ) -> Self {
+        Self {
+            org,
+            actor: Actor::Administrator(object_id),
+            request,
+        }
     }
 
     /// A claimed piece of work, or the start of the process. For workers and wiring only.
     pub fn for_system(org: OrgId) -> Self {
-        Self { org, actor: Actor::System, request: None }
+        Self {
+            org,
+            actor: Actor::System,
+            request: None,
+        }
     }
 
     /// The operator, who has the database and the master key anyway. For the command line only.
     pub fn for_command_line(org: OrgId) -> Self {
-        Self { org, actor: Actor::CommandLine, request: None }
+        Self {
+            org,
+            actor: Actor::CommandLine,
+            request: None,
+        }
     }
 
     /// The organisation.

@@ -21,7 +21,9 @@ pub fn canonical_json(value: &Value) -> Result<String, NotCanonical> {
 fn write(value: &Value, text: &mut String) -> Result<(), NotCanonical> {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => text.push_str(&value.to_string()),
-        Value::Number(number) if number.is_i64() || number.is_u64() => text.push_str(&number.to_string()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => {
+            text.push_str(&number.to_string())
+        }
         Value::Number(_) => return Err(NotCanonical),
         Value::Array(items) => {
             text.push('[');
@@ -62,7 +64,10 @@ mod tests {
         let value = json!({"\u{10000}": 1, "\u{e000}": 2, "b": [true, null, "x\n"], "a": {"z": -3, "y": 0}});
         let text = canonical_json(&value).unwrap();
         // The astral character's first code unit is a surrogate, which sorts before U+E000.
-        assert_eq!(text, "{\"a\":{\"y\":0,\"z\":-3},\"b\":[true,null,\"x\\n\"],\"\u{10000}\":1,\"\u{e000}\":2}");
+        assert_eq!(
+            text,
+            "{\"a\":{\"y\":0,\"z\":-3},\"b\":[true,null,\"x\\n\"],\"\u{10000}\":1,\"\u{e000}\":2}"
+        );
     }
 
     #[test]

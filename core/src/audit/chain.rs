@@ -90,7 +90,11 @@ pub struct ChainVerifier {
 
 impl Default for ChainVerifier {
     fn default() -> Self {
-        Self { previous: GENESIS, sequence: 0, last: None }
+        Self {
+            previous: GENESIS,
+            sequence: 0,
+            last: None,
+        }
     }
 }
 
@@ -118,7 +122,13 @@ impl ChainVerifier {
         if self.sequence == head_sequence && self.previous.as_slice() == head_hash {
             Ok(self.sequence)
         } else {
-            Err(self.last.map_or(Broken::Tail, |last| if self.sequence < head_sequence { Broken::Tail } else { Broken::At(last) }))
+            Err(self.last.map_or(Broken::Tail, |last| {
+                if self.sequence < head_sequence {
+                    Broken::Tail
+                } else {
+                    Broken::At(last)
+                }
+            }))
         }
     }
 }
@@ -136,7 +146,9 @@ mod tests {
                 let record = AuditRecord {
                     org: OrgId::from_uuid(Uuid::from_u128(7)),
                     sequence,
-                    id: AuditEventId::from_uuid(Uuid::from_u128(u128::from(sequence.unsigned_abs()))),
+                    id: AuditEventId::from_uuid(Uuid::from_u128(u128::from(
+                        sequence.unsigned_abs(),
+                    ))),
                     at: DateTime::from_timestamp_micros(1_790_000_000_123_456 + sequence).unwrap(),
                     actor_type: "system".to_owned(),
                     actor_id: None,

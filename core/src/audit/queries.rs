@@ -50,7 +50,11 @@ pub(super) fn head(tx: &mut Scoped<'_>) -> Result<Option<Head>, StoreError> {
 }
 
 /// Appends an event and moves the head to it.
-pub(super) fn append(tx: &mut Scoped<'_>, record: &AuditRecord, hash: &[u8]) -> Result<(), StoreError> {
+pub(super) fn append(
+    tx: &mut Scoped<'_>,
+    record: &AuditRecord,
+    hash: &[u8],
+) -> Result<(), StoreError> {
     let org = tx.org();
     let row = (
         audit_events::org_id.eq(org),
@@ -65,10 +69,17 @@ pub(super) fn append(tx: &mut Scoped<'_>, record: &AuditRecord, hash: &[u8]) -> 
         audit_events::details.eq(&record.details),
         audit_events::hash.eq(hash),
     );
-    on_conn!(tx.conn, |c| diesel::insert_into(audit_events::table).values(row).execute(c))?;
-    on_conn!(tx.conn, |c| diesel::update(audit_heads::table.filter(audit_heads::org_id.eq(org)))
-        .set((audit_heads::sequence.eq(record.sequence), audit_heads::hash.eq(hash)))
+    on_conn!(tx.conn, |c| diesel::insert_into(audit_events::table)
+        .values(row)
         .execute(c))?;
+    on_conn!(tx.conn, |c| diesel::update(
+        audit_heads::table.filter(audit_heads::org_id.eq(org))
+    )
+    .set((
+        audit_heads::sequence.eq(record.sequence),
+        audit_heads::hash.eq(hash)
+    ))
+    .execute(c))?;
     Ok(())
 }
 
@@ -136,7 +147,11 @@ pub(super) fn events(
         if let Some(since) = selection.since {
             query = query.filter(audit_events::at.ge(StoredTime(since)));
         }
-        query.order(audit_events::sequence).limit(limit).select(EventRow::as_select()).load(c)
+        query
+            .order(audit_events::sequence)
+            .limit(limit)
+            .select(EventRow::as_select())
+            .load(c)
     })?;
     Ok(rows.into_iter().map(EventRow::into_record).collect())
 }

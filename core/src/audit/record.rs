@@ -18,8 +18,14 @@ pub fn record(
     details: Value,
 ) -> Result<(), StoreError> {
     let head = queries::lock_head(tx)?;
-    let previous = head.hash.as_slice().try_into().or(Err(StoreError::Corrupt { what: "audit head" }))?;
-    let details = canonical_json(&details).or(Err(StoreError::Corrupt { what: "audit details" }))?;
+    let previous = head
+        .hash
+        .as_slice()
+        .try_into()
+        .or(Err(StoreError::Corrupt { what: "audit head" }))?;
+    let details = canonical_json(&details).or(Err(StoreError::Corrupt {
+        what: "audit details",
+    }))?;
     let record = AuditRecord {
         org: tx.org(),
         sequence: head.sequence + 1,
@@ -32,6 +38,8 @@ pub fn record(
         tenant_id: tenant,
         details,
     };
-    let hash = record.hash(&previous).or(Err(StoreError::Corrupt { what: "audit details" }))?;
+    let hash = record.hash(&previous).or(Err(StoreError::Corrupt {
+        what: "audit details",
+    }))?;
     queries::append(tx, &record, &hash)
 }

@@ -12,16 +12,24 @@ pub mod cloud;
 pub mod connection;
 pub mod consent_doctor;
 pub mod data_set;
+#[cfg(test)]
+pub(crate) mod examples;
 pub mod graph;
 pub mod graph_batch;
 pub mod graph_error;
 mod graph_report;
 mod graph_url;
+pub mod id_token;
 pub mod identity;
 pub mod meter;
 pub mod page;
+pub mod permissions;
 mod retry_after;
+mod signed_in_roles;
+mod signing_keys;
+pub mod tenant_lookup;
 pub mod throttle;
 mod token_answer;
 
 pub use backoff::Backoff;
+pub use signed_in_roles::signed_in_roles;

@@ -1,7 +1,7 @@
-//! The sealed form of a secret: AES-256-GCM in an envelope that says how it was made.
+//! The sealed form of a secret: AES-256-GCM in an envelope that says how it is to be opened.
 //!
-//! `version (1), algorithm (1), kek id (16), dek id (16), nonce (12), ciphertext, tag (16)`. All of the
-//! header is authenticated, together with what the secret belongs to.
+//! Layout: version (1 byte), algorithm (1), key-encryption key id (8), data key id (16), nonce (12),
+//! ciphertext with its 16-byte tag. Everything before the ciphertext is authenticated with it.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -9,288 +9,205 @@ use aws_lc_rs::{
 };
 use zeroize::Zeroizing;
 
-use super::SecretBytes;
+use super::{SecretBytes, master_key::KEY_LENGTH};
 
-/// This layout.
+/// The only version.
 const VERSION: u8 = 1;
+/// AES-256-GCM with a random 96-bit nonce.
+const AES_256_GCM_RANDOM_NONCE: u8 = 1;
+/// Bytes before the nonce.
+const HEADER: usize = 1 + 1 + KEK_ID + DEK_ID;
+const KEK_ID: usize = 8;
+const DEK_ID: usize = 16;
 
-/// AES-256-GCM with a random nonce of 96 bits and a tag of 128.
-const ALGORITHM: u8 = 1;
-
-const HEADER_LENGTH: usize = 2 + 16 + 16 + NONCE_LEN;
-
-const TAG_LENGTH: usize = 16;
-
-/// A stored secret cannot be opened. Why not is deliberately unsaid: changed, moved, sealed by another
-/// key or never sealed at all look the same (V4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a stored secret cannot be opened")]
+/// A secret cannot be opened. Why is nobody's business (V4).
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a sealed secret cannot be opened")]
 pub struct DecryptError;
 
-/// The operating system gave no randomness, or a secret is too long to seal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// A secret cannot be sealed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a secret cannot be sealed")]
-pub struct EncryptError;
+pub struct SealError;
 
-/// What stands before the ciphertext.
+/// Which keys an envelope was made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
-    /// Which master key wraps the data key.
-    pub(super) kek: [u8; 16],
-    /// Which data key it is about.
-    pub(super) dek: [u8; 16],
-    nonce: [u8; NONCE_LEN],
+pub(super) struct KeyIds {
+    pub(super) kek: [u8; KEK_ID],
+    pub(super) dek: [u8; DEK_ID],
 }
 
-impl Header {
-    /// A header with a nonce that was never used.
-    pub(super) fn new(kek: [u8; 16], dek: [u8; 16]) -> Result<Self, EncryptError> {
-        let mut nonce = [0; NONCE_LEN];
-        rand::fill(&mut nonce).or(Err(EncryptError))?;
-        Ok(Self { kek, dek, nonce })
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let fields: [&[u8]; 4] = [&[VERSION, ALGORITHM], &self.kek, &self.dek, &self.nonce];
-        fields.concat()
-    }
-}
-
-/// Fields as one text that no other fields have: each stands behind its length.
-pub(super) fn bind(fields: &[&[u8]]) -> Vec<u8> {
-    let mut bound = Vec::with_capacity(fields.iter().map(|field| field.len() + 8).sum());
-    for field in fields {
-        // No machine counts bytes in more than 64 bits.
-        bound.extend(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
-        bound.extend_from_slice(field);
-    }
-    bound
-}
-
-/// What is authenticated but not encrypted.
-fn authenticated(header: &[u8], binding: &[u8]) -> Aad<Vec<u8>> {
-    Aad::from([bind(&[header]).as_slice(), binding].concat())
-}
-
-/// Seals bytes under a key, bound to what they belong to.
+/// Seals a secret. `context` is bound to it: it opens in no other.
 pub(super) fn seal(
-    key: &SecretBytes<32>,
-    header: &Header,
-    binding: &[u8],
+    key: &SecretBytes<KEY_LENGTH>,
+    ids: KeyIds,
+    context: &[u8],
     plain: &[u8],
-) -> Result<Vec<u8>, EncryptError> {
-    let head = header.encode();
-    let mut body = Zeroizing::new(plain.to_vec());
-    let aead = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.expose()).or(Err(EncryptError))?);
-    let nonce = Nonce::assume_unique_for_key(header.nonce);
-    let tag = aead
-        .seal_in_place_separate_tag(nonce, authenticated(&head, binding), &mut body)
-        .or(Err(EncryptError))?;
-    Ok([head.as_slice(), body.as_slice(), tag.as_ref()].concat())
+) -> Result<Vec<u8>, SealError> {
+    let mut envelope = Vec::with_capacity(HEADER + NONCE_LEN + plain.len() + 16);
+    envelope.push(VERSION);
+    envelope.push(AES_256_GCM_RANDOM_NONCE);
+    envelope.extend_from_slice(&ids.kek);
+    envelope.extend_from_slice(&ids.dek);
+    let aad = bound(&envelope, context);
+    let mut nonce = [0; NONCE_LEN];
+    rand::fill(&mut nonce).or(Err(SealError))?;
+    envelope.extend_from_slice(&nonce);
+    let mut buffer = Zeroizing::new(plain.to_vec());
+    let tag = cipher(key)
+        .or(Err(SealError))?
+        .seal_in_place_separate_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(aad),
+            &mut buffer,
+        )
+        .or(Err(SealError))?;
+    envelope.extend_from_slice(&buffer);
+    envelope.extend_from_slice(tag.as_ref());
+    Ok(envelope)
 }
 
-/// An envelope taken apart, not yet believed.
-pub(super) struct Envelope<'a> {
-    pub(super) header: Header,
-    head: &'a [u8],
-    body: &'a [u8],
+/// The keys that an envelope names.
+pub(super) fn key_ids(envelope: &[u8]) -> Result<KeyIds, DecryptError> {
+    let [version, algorithm, rest @ ..] = envelope else {
+        return Err(DecryptError);
+    };
+    if *version != VERSION || *algorithm != AES_256_GCM_RANDOM_NONCE {
+        return Err(DecryptError);
+    }
+    let (kek, rest) = rest.split_first_chunk().ok_or(DecryptError)?;
+    let (dek, _) = rest.split_first_chunk().ok_or(DecryptError)?;
+    Ok(KeyIds {
+        kek: *kek,
+        dek: *dek,
+    })
 }
 
-impl<'a> Envelope<'a> {
-    /// Takes an envelope of the one version and algorithm there is apart; everything else is refused.
-    pub(super) fn decode(sealed: &'a [u8]) -> Result<Self, DecryptError> {
-        let (head, body) = sealed.split_at_checked(HEADER_LENGTH).ok_or(DecryptError)?;
-        let (form, rest) = head.split_first_chunk::<2>().ok_or(DecryptError)?;
-        let (kek, rest) = rest.split_first_chunk::<16>().ok_or(DecryptError)?;
-        let (dek, nonce) = rest.split_first_chunk::<16>().ok_or(DecryptError)?;
-        if *form != [VERSION, ALGORITHM] || body.len() < TAG_LENGTH {
-            return Err(DecryptError);
-        }
-        let header = Header {
-            kek: *kek,
-            dek: *dek,
-            nonce: nonce.try_into().or(Err(DecryptError))?,
-        };
-        Ok(Self { header, head, body })
-    }
+/// Opens an envelope in the context it was sealed in.
+pub(super) fn open(
+    key: &SecretBytes<KEY_LENGTH>,
+    context: &[u8],
+    envelope: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
+    key_ids(envelope)?;
+    let (header, rest) = envelope.split_at_checked(HEADER).ok_or(DecryptError)?;
+    let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>().ok_or(DecryptError)?;
+    let mut buffer = Zeroizing::new(sealed.to_vec());
+    let length = cipher(key)
+        .or(Err(DecryptError))?
+        .open_in_place(
+            Nonce::assume_unique_for_key(*nonce),
+            Aad::from(bound(header, context)),
+            &mut buffer,
+        )
+        .or(Err(DecryptError))?
+        .len();
+    buffer.truncate(length);
+    Ok(buffer)
+}
 
-    /// What was sealed, if it was sealed by this key for this binding. The bytes erase themselves.
-    pub(super) fn open(
-        &self,
-        key: &SecretBytes<32>,
-        binding: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
-        let mut body = Zeroizing::new(self.body.to_vec());
-        let aead =
-            LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.expose()).or(Err(DecryptError))?);
-        let nonce = Nonce::assume_unique_for_key(self.header.nonce);
-        let length = aead
-            .open_in_place(nonce, authenticated(self.head, binding), &mut body)
-            .or(Err(DecryptError))?
-            .len();
-        body.truncate(length);
-        Ok(body)
-    }
+fn cipher(key: &SecretBytes<KEY_LENGTH>) -> Result<LessSafeKey, aws_lc_rs::error::Unspecified> {
+    Ok(LessSafeKey::new(UnboundKey::new(
+        &AES_256_GCM,
+        key.expose(),
+    )?))
+}
+
+fn bound(header: &[u8], context: &[u8]) -> Vec<u8> {
+    let mut aad = Vec::with_capacity(header.len() + context.len());
+    aad.extend_from_slice(header);
+    aad.extend_from_slice(context);
+    aad
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
 
+    const IDS: KeyIds = KeyIds {
+        kek: [1; 8],
+        dek: [2; 16],
+    };
+
     fn key() -> SecretBytes<32> {
-        SecretBytes::copy_of(&[0x11; 32]).unwrap()
-    }
-
-    fn sealed(plain: &[u8]) -> Vec<u8> {
-        seal(
-            &key(),
-            &Header::new([1; 16], [2; 16]).unwrap(),
-            b"binding",
-            plain,
-        )
-        .unwrap()
-    }
-
-    fn open(sealed: &[u8], binding: &[u8]) -> Result<Vec<u8>, DecryptError> {
-        Ok(Envelope::decode(sealed)?.open(&key(), binding)?.to_vec())
+        SecretBytes::copy_of(&[7; 32]).unwrap()
     }
 
     #[test]
-    fn v1_an_envelope_has_the_bytes_that_another_implementation_computes() {
-        let header = Header {
-            kek: [0xA1; 16],
-            dek: [0xB2; 16],
-            nonce: [0xC3; 12],
-        };
-        let sealed = seal(
-            &key(),
-            &header,
-            &bind(&[b"org", b"connection"]),
-            b"a refresh token",
-        )
-        .unwrap();
-        let expected = concat!(
-            "0101",
-            "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1",
-            "b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2",
-            "c3c3c3c3c3c3c3c3c3c3c3c3",
-            "902a8044c7d254600693839fd6889bb7b5a4a8b57aa605d6f6b8c2247a9a54",
-        );
-        assert_eq!(hex::encode(sealed), expected);
+    fn v1_aes_256_gcm_gives_the_published_answer() {
+        // NIST GCM test case 14: key and nonce of zeros, one zero block.
+        let zeros = SecretBytes::<32>::copy_of(&[0; 32]).unwrap();
+        let mut block = [0; 16].to_vec();
+        let tag = cipher(&zeros)
+            .unwrap()
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key([0; 12]),
+                Aad::empty(),
+                &mut block,
+            )
+            .unwrap();
+        assert_eq!(hex::encode(block), "cea7403d4d606b6e074ec5d3baf39d18");
+        assert_eq!(hex::encode(tag), "d0d1c8a799996bf0265b98b5d48ab919");
     }
 
     #[test]
-    fn v1_what_was_sealed_opens_and_twice_the_same_looks_different() {
-        for plain in [&b""[..], b"x", &[0xFF; 5000]] {
-            let (one, other) = (sealed(plain), sealed(plain));
-            assert_ne!(one, other);
-            assert_eq!(one.len(), HEADER_LENGTH + plain.len() + TAG_LENGTH);
-            assert_eq!(open(&one, b"binding").unwrap(), plain);
-            assert_eq!(open(&other, b"binding").unwrap(), plain);
-        }
+    fn v1_two_sealings_of_one_secret_share_nothing_but_the_header() {
+        let one = seal(&key(), IDS, b"c", b"secret").unwrap();
+        let two = seal(&key(), IDS, b"c", b"secret").unwrap();
+        assert_eq!(one[..HEADER], two[..HEADER]);
+        assert_ne!(one[HEADER..HEADER + 12], two[HEADER..HEADER + 12]);
+        assert_ne!(one[HEADER + 12..], two[HEADER + 12..]);
     }
 
     #[test]
-    fn v1_no_nonce_comes_twice() {
-        let mut nonces = HashSet::new();
-        for _ in 0..200_000 {
-            let sealed = sealed(b"");
-            assert!(nonces.insert(sealed[34..46].to_vec()));
+    fn v1_nonces_do_not_repeat() {
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..100_000 {
+            let sealed = seal(&key(), IDS, b"", b"").unwrap();
+            assert!(seen.insert(sealed[HEADER..HEADER + 12].to_vec()));
         }
     }
 
     #[test]
     fn v1_an_unknown_version_or_algorithm_is_refused() {
-        let envelope = sealed(b"secret");
-        for (position, known) in [(0, VERSION), (1, ALGORITHM)] {
-            for value in (0..=u8::MAX).filter(|value| *value != known) {
-                let mut changed = envelope.clone();
-                changed[position] = value;
-                assert!(Envelope::decode(&changed).is_err(), "{position} {value}");
-            }
+        for position in 0..2 {
+            let mut sealed = seal(&key(), IDS, b"c", b"secret").unwrap();
+            sealed[position] = 2;
+            assert_eq!(open(&key(), b"c", &sealed).err(), Some(DecryptError));
         }
     }
 
     #[test]
-    fn v3_each_flipped_bit_is_an_error() {
-        let envelope = sealed(b"secret");
-        for position in 0..envelope.len() {
-            for bit in 0..8 {
-                let mut changed = envelope.clone();
-                changed[position] ^= 1 << bit;
-                assert_eq!(
-                    open(&changed, b"binding"),
-                    Err(DecryptError),
-                    "{position} {bit}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn v3_each_truncation_and_each_addition_is_an_error() {
-        let envelope = sealed(b"secret");
-        for length in 0..envelope.len() {
+    fn v3_every_flipped_bit_and_every_cut_is_noticed() {
+        let sealed = seal(&key(), IDS, b"context", b"secret").unwrap();
+        assert_eq!(
+            open(&key(), b"context", &sealed).unwrap().as_slice(),
+            b"secret"
+        );
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                open(&envelope[..length], b"binding"),
-                Err(DecryptError),
-                "{length}"
-            );
-            assert_eq!(
-                open(&envelope[envelope.len() - length..], b"binding"),
-                Err(DecryptError)
+                open(&key(), b"context", &flipped).err(),
+                Some(DecryptError),
+                "bit {bit}"
             );
         }
-        for byte in [0, 1, 0xFF] {
+        for length in 0..sealed.len() {
             assert_eq!(
-                open(&[&envelope[..], &[byte]].concat(), b"binding"),
-                Err(DecryptError)
-            );
-            assert_eq!(
-                open(&[&[byte], &envelope[..]].concat(), b"binding"),
-                Err(DecryptError)
+                open(&key(), b"context", &sealed[..length]).err(),
+                Some(DecryptError),
+                "cut at {length}"
             );
         }
     }
 
     #[test]
-    fn v3_fields_that_join_to_the_same_text_are_bound_differently() {
-        let ways: [&[&[u8]]; 9] = [
-            &[b"abc"],
-            &[b"a", b"bc"],
-            &[b"ab", b"c"],
-            &[b"", b"abc"],
-            &[b"abc", b""],
-            &[b"a", b"b", b"c"],
-            &[b"", b"", b"abc"],
-            &[],
-            &[b"\0\0\0\0\0\0\0\x03abc"],
-        ];
-        let bound: HashSet<_> = ways.into_iter().map(bind).collect();
-        assert_eq!(bound.len(), ways.len());
-    }
-
-    #[test]
-    fn v4_plaintext_is_refused_and_every_cause_gives_the_same_error() {
-        let envelope = sealed(b"secret");
-        let mut other_version = envelope.clone();
-        other_version[0] = 9;
-        let causes = [
-            open(b"", b"binding"),
-            open(
-                b"a client secret that was never sealed, long enough for an envelope",
-                b"binding",
-            ),
-            open(&other_version, b"binding"),
-            open(&envelope, b"another binding"),
-            open(&envelope[..50], b"binding"),
-        ];
-        for cause in causes {
+    fn v4_plain_text_in_the_column_is_refused_like_anything_else() {
+        for text in ["", "refresh-token", &"x".repeat(500)] {
             assert_eq!(
-                cause.unwrap_err().to_string(),
-                "a stored secret cannot be opened"
+                open(&key(), b"c", text.as_bytes()).err(),
+                Some(DecryptError)
             );
         }
     }

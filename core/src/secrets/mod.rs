@@ -9,11 +9,10 @@ mod master_key;
 mod text;
 mod vault;
 
-pub(crate) use self::master_key::KeyPurpose;
 pub use self::{
     bytes::SecretBytes,
-    envelope::{DecryptError, EncryptError},
-    master_key::{MasterKey, MasterKeyError},
+    envelope::{DecryptError, SealError},
+    master_key::{MasterKey, MasterKeyError, SubKey},
     text::SecretText,
-    vault::{CredentialKind, DataKey, Purpose, Vault, VaultContext, VaultError},
+    vault::{DataKey, Purpose, SecretKind, Vault, VaultContext, VaultError},
 };

@@ -43,7 +43,12 @@ pub struct Scoped<'c> {
 
 impl<'c> Scoped<'c> {
     pub(super) fn new(conn: Conn<'c>, scope: OrgScope, now: DateTime<Utc>) -> Self {
-        Self { conn, scope, now, updates: Vec::new() }
+        Self {
+            conn,
+            scope,
+            now,
+            updates: Vec::new(),
+        }
     }
 
     /// The organisation every statement of this transaction is for.
@@ -67,7 +72,10 @@ impl<'c> Scoped<'c> {
             Conn::Sqlite(c) => Conn::Sqlite(c),
             Conn::Postgres(c) => Conn::Postgres(c),
         };
-        Global { conn, now: self.now }
+        Global {
+            conn,
+            now: self.now,
+        }
     }
 
     /// A status document to publish once this transaction has committed.

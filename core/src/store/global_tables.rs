@@ -11,11 +11,32 @@ pub struct GlobalTable {
 
 /// All of them. None holds personal data.
 pub const GLOBAL_TABLES: &[GlobalTable] = &[
-    GlobalTable { name: "installation", reason: "one row about the installation itself" },
-    GlobalTable { name: "organizations", reason: "the list of organisations" },
-    GlobalTable { name: "api_keys", reason: "a key arrives before its organisation is known" },
-    GlobalTable { name: "flow_index", reason: "a link or state arrives before its organisation is known" },
-    GlobalTable { name: "work_items", reason: "workers claim across organisations in turn" },
-    GlobalTable { name: "tenant_claims", reason: "a tenant is proven once in the whole installation" },
-    GlobalTable { name: "__diesel_schema_migrations", reason: "kept by the migration library" },
+    GlobalTable {
+        name: "installation",
+        reason: "one row about the installation itself",
+    },
+    GlobalTable {
+        name: "organizations",
+        reason: "the list of organisations",
+    },
+    GlobalTable {
+        name: "api_keys",
+        reason: "a key arrives before its organisation is known",
+    },
+    GlobalTable {
+        name: "flow_index",
+        reason: "a link or state arrives before its organisation is known",
+    },
+    GlobalTable {
+        name: "work_items",
+        reason: "workers claim across organisations in turn",
+    },
+    GlobalTable {
+        name: "tenant_claims",
+        reason: "a tenant is proven once in the whole installation",
+    },
+    GlobalTable {
+        name: "__diesel_schema_migrations",
+        reason: "kept by the migration library",
+    },
 ];

@@ -16,7 +16,9 @@ const ADVISORY_LOCK: i64 = 0x7465_6e61_6e74_7279;
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     /// The database is newer than this program.
-    #[error("the database has the migration {newest}, which this version does not know: it was used by a newer version")]
+    #[error(
+        "the database has the migration {newest}, which this version does not know: it was used by a newer version"
+    )]
     Newer {
         /// The newest migration that the database has and we have not.
         newest: String,
@@ -49,13 +51,15 @@ impl MigratingConn {
         match self {
             Self::Sqlite(conn) => {
                 refuse_newer(conn, SQLITE)?;
-                conn.run_pending_migrations(SQLITE).map_err(MigrationError::Failed)?;
+                conn.run_pending_migrations(SQLITE)
+                    .map_err(MigrationError::Failed)?;
             }
             Self::Postgres(conn) => {
                 conn.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))
                     .map_err(StoreError::from)?;
                 refuse_newer(conn, POSTGRES)?;
-                conn.run_pending_migrations(POSTGRES).map_err(MigrationError::Failed)?;
+                conn.run_pending_migrations(POSTGRES)
+                    .map_err(MigrationError::Failed)?;
                 conn.batch_execute(&format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})"))
                     .map_err(StoreError::from)?;
             }
@@ -68,14 +72,22 @@ impl MigratingConn {
         let pending = match self {
             Self::Sqlite(conn) => {
                 refuse_newer(conn, SQLITE)?;
-                conn.pending_migrations(SQLITE).map_err(MigrationError::Failed)?.len()
+                conn.pending_migrations(SQLITE)
+                    .map_err(MigrationError::Failed)?
+                    .len()
             }
             Self::Postgres(conn) => {
                 refuse_newer(conn, POSTGRES)?;
-                conn.pending_migrations(POSTGRES).map_err(MigrationError::Failed)?.len()
+                conn.pending_migrations(POSTGRES)
+                    .map_err(MigrationError::Failed)?
+                    .len()
             }
         };
-        if pending == 0 { Ok(()) } else { Err(MigrationError::Pending { count: pending }) }
+        if pending == 0 {
+            Ok(())
+        } else {
+            Err(MigrationError::Pending { count: pending })
+        }
     }
 
     /// Undoes every migration: only tests do that, to prove that each can be undone.
@@ -92,7 +104,11 @@ impl MigratingConn {
 pub fn schema_version() -> String {
     let names = diesel::migration::MigrationSource::<diesel::sqlite::Sqlite>::migrations(&SQLITE)
         .unwrap_or_default();
-    names.iter().map(|m| m.name().version().to_string()).max().unwrap_or_default()
+    names
+        .iter()
+        .map(|m| m.name().version().to_string())
+        .max()
+        .unwrap_or_default()
 }
 
 fn refuse_newer<DB, C>(conn: &mut C, ours: EmbeddedMigrations) -> Result<(), MigrationError>
@@ -108,7 +124,12 @@ where
         .map(|migration| migration.name().version().to_string())
         .collect();
     let applied = conn.applied_migrations().map_err(MigrationError::Failed)?;
-    match applied.iter().map(ToString::to_string).filter(|version| !known.contains(version)).max() {
+    match applied
+        .iter()
+        .map(ToString::to_string)
+        .filter(|version| !known.contains(version))
+        .max()
+    {
         Some(newest) => Err(MigrationError::Newer { newest }),
         None => Ok(()),
     }

@@ -81,7 +81,11 @@ pub enum OpenError {
 impl Store {
     /// Opens the database: migrates it when asked to, and refuses one that is newer, not migrated
     /// or, on PostgreSQL, not protected by row-level security.
-    pub fn open(location: DatabaseLocation, clock: Clock, migrate: bool) -> Result<Self, OpenError> {
+    pub fn open(
+        location: DatabaseLocation,
+        clock: Clock,
+        migrate: bool,
+    ) -> Result<Self, OpenError> {
         let mut migrating = migrating_conn(&location)?;
         if migrate {
             migrating.migrate()?;
@@ -89,7 +93,11 @@ impl Store {
         migrating.require_current()?;
         let pools = match &location {
             DatabaseLocation::Sqlite(path) => pool::sqlite(path)?,
-            DatabaseLocation::Postgres { url, admin_url, pool_size } => {
+            DatabaseLocation::Postgres {
+                url,
+                admin_url,
+                pool_size,
+            } => {
                 if let (MigratingConn::Postgres(admin), Some(_)) = (&mut migrating, admin_url) {
                     let mut app = pool::connect_postgres(url.expose())?;
                     postgres_guard::let_role_work(admin, &mut app)?;
@@ -102,7 +110,14 @@ impl Store {
                 pools
             }
         };
-        Ok(Self { inner: Arc::new(Inner { pools, location, clock, board: StatusBoard::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                pools,
+                location,
+                clock,
+                board: StatusBoard::default(),
+            }),
+        })
     }
 
     /// Undoes all migrations and applies them again: proves in tests that each can be undone.
@@ -140,7 +155,8 @@ impl Store {
         F: FnOnce(&mut Scoped<'_>) -> Result<T, E> + Send + 'static,
     {
         let scope = scope.clone();
-        self.on_blocking_thread(move |store| store.scoped(scope, Access::Read, body)).await
+        self.on_blocking_thread(move |store| store.scoped(scope, Access::Read, body))
+            .await
     }
 
     /// Writes in the name of one organisation: all of it or nothing. Status documents that the body
@@ -152,7 +168,8 @@ impl Store {
         F: FnOnce(&mut Scoped<'_>) -> Result<T, E> + Send + 'static,
     {
         let scope = scope.clone();
-        self.on_blocking_thread(move |store| store.scoped(scope, Access::Write, body)).await
+        self.on_blocking_thread(move |store| store.scoped(scope, Access::Write, body))
+            .await
     }
 
     /// Reads or writes the global tables.
@@ -164,7 +181,9 @@ impl Store {
     {
         self.on_blocking_thread(move |store| {
             let now = store.inner.clock.now();
-            store.transaction(Access::Write, None, |conn| body(&mut Global::new(conn, now)))
+            store.transaction(Access::Write, None, |conn| {
+                body(&mut Global::new(conn, now))
+            })
         })
         .await
     }
@@ -189,7 +208,10 @@ impl Store {
         match &self.inner.pools {
             Pools::Sqlite { writer, readers } => {
                 let (w, r) = (writer.state(), readers.state());
-                state(w.connections + r.connections, w.idle_connections + r.idle_connections)
+                state(
+                    w.connections + r.connections,
+                    w.idle_connections + r.idle_connections,
+                )
             }
             Pools::Postgres(pool) => {
                 let s = pool.state();
@@ -247,9 +269,13 @@ impl Store {
                 };
                 let mut conn = pool.get().map_err(StoreError::from)?;
                 let conn: &mut SqliteConnection = &mut conn;
-                let run = |conn: &mut SqliteConnection| body(Conn::Sqlite(conn)).map_err(Abort::Body);
+                let run =
+                    |conn: &mut SqliteConnection| body(Conn::Sqlite(conn)).map_err(Abort::Body);
                 let outcome = match access {
-                    #[expect(clippy::disallowed_methods, reason = "this is the one place that begins transactions")]
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "this is the one place that begins transactions"
+                    )]
                     Access::Read => conn.transaction(run),
                     Access::Write => conn.immediate_transaction(run),
                 };

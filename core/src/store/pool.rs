@@ -63,9 +63,15 @@ struct PostgresSetup {
 
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for PostgresSetup {
     fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
-        let role = if self.assume_app_role { "SET ROLE tenantry_app;" } else { "" };
-        conn.batch_execute(&format!("SET TIME ZONE 'UTC'; SET client_min_messages = warning; {role}"))
-            .map_err(diesel::r2d2::Error::QueryError)
+        let role = if self.assume_app_role {
+            "SET ROLE tenantry_app;"
+        } else {
+            ""
+        };
+        conn.batch_execute(&format!(
+            "SET TIME ZONE 'UTC'; SET client_min_messages = warning; {role}"
+        ))
+        .map_err(diesel::r2d2::Error::QueryError)
     }
 }
 
@@ -78,9 +84,14 @@ pub(super) fn sqlite(path: &Path) -> Result<Pools, StoreError> {
             .test_on_check_out(false)
             .connection_timeout(CHECKOUT)
             .connection_customizer(Box::new(SqliteSetup { cache_kib }))
-            .build(ConnectionManager::<SqliteConnection>::new(path.to_string_lossy()))
+            .build(ConnectionManager::<SqliteConnection>::new(
+                path.to_string_lossy(),
+            ))
     };
-    Ok(Pools::Sqlite { writer: pool(1, 65_536)?, readers: pool(8, 4_096)? })
+    Ok(Pools::Sqlite {
+        writer: pool(1, 65_536)?,
+        readers: pool(8, 4_096)?,
+    })
 }
 
 /// Opens the pool of a PostgreSQL database.

@@ -12,7 +12,9 @@ use super::{StoreError, global_tables::GLOBAL_TABLES};
 pub enum GuardError {
     /// The server is older than the fix of CVE-2024-10976, by which row-level security could be
     /// missed in sub-queries.
-    #[error("PostgreSQL {version} misses row-level security fixes: use 13.17, 14.14, 15.9, 16.5, 17.1 or later")]
+    #[error(
+        "PostgreSQL {version} misses row-level security fixes: use 13.17, 14.14, 15.9, 16.5, 17.1 or later"
+    )]
     OldServer {
         /// What the server calls itself.
         version: String,
@@ -76,9 +78,13 @@ struct RoleName {
 
 /// Gives the login role of the pooled connections the rights of `tenantry_app`. The migrating role
 /// does it, for only it may.
-pub(super) fn let_role_work(admin: &mut PgConnection, app: &mut PgConnection) -> Result<(), StoreError> {
+pub(super) fn let_role_work(
+    admin: &mut PgConnection,
+    app: &mut PgConnection,
+) -> Result<(), StoreError> {
     let login: RoleName = diesel::sql_query("SELECT current_user::text AS name").get_result(app)?;
-    let migrating: RoleName = diesel::sql_query("SELECT current_user::text AS name").get_result(admin)?;
+    let migrating: RoleName =
+        diesel::sql_query("SELECT current_user::text AS name").get_result(admin)?;
     if login.name == migrating.name {
         // One role for both: the check of the role refuses it in words of its own.
         return Ok(());
@@ -104,7 +110,9 @@ pub(super) fn require_isolation(conn: &mut PgConnection) -> Result<(), GuardErro
         18.. => 0,
     };
     if server.number < fixed_since {
-        return Err(GuardError::OldServer { version: server.version });
+        return Err(GuardError::OldServer {
+            version: server.version,
+        });
     }
 
     let role: Role = diesel::sql_query(
@@ -124,7 +132,10 @@ pub(super) fn require_isolation(conn: &mut PgConnection) -> Result<(), GuardErro
         None
     };
     if let Some(why) = fault {
-        return Err(GuardError::PrivilegedRole { role: role.name, why });
+        return Err(GuardError::PrivilegedRole {
+            role: role.name,
+            why,
+        });
     }
 
     let tables: Vec<Table> = diesel::sql_query(
@@ -140,5 +151,11 @@ pub(super) fn require_isolation(conn: &mut PgConnection) -> Result<(), GuardErro
         .map(|table| table.name)
         .filter(|name| GLOBAL_TABLES.iter().all(|global| global.name != name))
         .collect();
-    if unprotected.is_empty() { Ok(()) } else { Err(GuardError::Unprotected { tables: unprotected.join(", ") }) }
+    if unprotected.is_empty() {
+        Ok(())
+    } else {
+        Err(GuardError::Unprotected {
+            tables: unprotected.join(", "),
+        })
+    }
 }

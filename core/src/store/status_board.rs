@@ -47,7 +47,10 @@ impl StatusBoard {
     /// Takes a snapshot unless a newer one is there.
     pub fn publish(&self, update: StatusUpdate) {
         let key = (update.org, update.snapshot.tenant);
-        let mut tenants = self.tenants.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut tenants = self
+            .tenants
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         match tenants.get(&key) {
             Some(sender) => {
                 sender.send_if_modified(|current| {
@@ -66,22 +69,40 @@ impl StatusBoard {
 
     /// The present document of a tenant of this organisation.
     pub fn get(&self, org: OrgId, tenant: TenantId) -> Option<Arc<StatusSnapshot>> {
-        let tenants = self.tenants.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        tenants.get(&(org, tenant)).map(|sender| Arc::clone(&sender.borrow()))
+        let tenants = self
+            .tenants
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        tenants
+            .get(&(org, tenant))
+            .map(|sender| Arc::clone(&sender.borrow()))
     }
 
     /// The present document and every later one. A slow reader sees the newest, not a queue.
-    pub fn watch(&self, org: OrgId, tenant: TenantId) -> Option<watch::Receiver<Arc<StatusSnapshot>>> {
-        let tenants = self.tenants.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub fn watch(
+        &self,
+        org: OrgId,
+        tenant: TenantId,
+    ) -> Option<watch::Receiver<Arc<StatusSnapshot>>> {
+        let tenants = self
+            .tenants
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         tenants.get(&(org, tenant)).map(watch::Sender::subscribe)
     }
 
     /// Every document on the board, for metrics and for lists.
     pub fn snapshots(&self) -> Vec<StatusUpdate> {
-        let tenants = self.tenants.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let tenants = self
+            .tenants
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         tenants
             .iter()
-            .map(|((org, _), sender)| StatusUpdate { org: *org, snapshot: Arc::clone(&sender.borrow()) })
+            .map(|((org, _), sender)| StatusUpdate {
+                org: *org,
+                snapshot: Arc::clone(&sender.borrow()),
+            })
             .collect()
     }
 }

@@ -24,12 +24,18 @@ use crate::ids::{
 
 /// A UUID column.
 #[derive(Debug, Clone, Copy, Default, SqlType, QueryId)]
-#[diesel(postgres_type(oid = 2950, array_oid = 2951), sqlite_type(name = "Binary"))]
+#[diesel(
+    postgres_type(oid = 2950, array_oid = 2951),
+    sqlite_type(name = "Binary")
+)]
 pub struct DbUuid;
 
 /// A moment in UTC, to the microsecond.
 #[derive(Debug, Clone, Copy, Default, SqlType, QueryId)]
-#[diesel(postgres_type(oid = 1184, array_oid = 1185), sqlite_type(name = "Long"))]
+#[diesel(
+    postgres_type(oid = 1184, array_oid = 1185),
+    sqlite_type(name = "Long")
+)]
 pub struct DbTs;
 
 /// Lets a typed id stand in queries and rows directly. A macro because the conversions are the same
@@ -130,6 +136,8 @@ impl FromSql<DbTs, Pg> for StoredTime {
 impl FromSql<DbTs, Sqlite> for StoredTime {
     fn from_sql(value: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
         let micros = <i64 as FromSql<BigInt, Sqlite>>::from_sql(value)?;
-        DateTime::from_timestamp_micros(micros).map(Self).ok_or_else(|| "time out of range".into())
+        DateTime::from_timestamp_micros(micros)
+            .map(Self)
+            .ok_or_else(|| "time out of range".into())
     }
 }

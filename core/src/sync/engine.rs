@@ -3,7 +3,7 @@
 //! A data set that Microsoft refuses ends with a warning and leaves the others alone. Only what
 //! concerns the whole connection, the lease or the store ends the run's work.
 
-use futures_util::future::try_join_all;
+use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::{
@@ -128,16 +128,19 @@ impl Engine {
     /// Reads every data set that has not ended. Mailboxes come after the users and licences they are
     /// made from; everything else runs side by side.
     async fn read_data_sets(&self, context: &RunContext, run: &SyncRun) -> Result<(), SyncError> {
-        let wanted = |set: DataSet| run.data_sets.iter().any(|own| own.data_set == set);
-        let read = |set: DataSet| async move { if wanted(set) { read_data_set(context, set).await } else { Ok(()) } };
+        let read = |set| read_if_wanted(context, run, set);
         let mailboxes = async {
             tokio::try_join!(read(DataSet::Users), read(DataSet::Licenses))?;
             read(DataSet::Mailboxes).await
         };
-        let others = try_join_all(
-            [DataSet::Organization, DataSet::Groups, DataSet::SecureScores, DataSet::Devices].into_iter().map(read),
-        );
-        tokio::try_join!(Box::pin(mailboxes), Box::pin(others)).map(drop)
+        tokio::try_join!(
+            mailboxes,
+            read(DataSet::Organization),
+            read(DataSet::Groups),
+            read(DataSet::SecureScores),
+            read(DataSet::Devices),
+        )
+        .map(drop)
     }
 
     async fn cancel(&self, context: &RunContext) -> Result<Outcome, StoreError> {
@@ -207,6 +210,21 @@ impl Engine {
     }
 }
 
+/// Reads a data set that the run asks for. Boxed, because seven of them side by side are large.
+fn read_if_wanted<'a>(
+    context: &'a RunContext,
+    run: &'a SyncRun,
+    data_set: DataSet,
+) -> BoxFuture<'a, Result<(), SyncError>> {
+    Box::pin(async move {
+        if run.data_sets.iter().any(|own| own.data_set == data_set) {
+            read_data_set(context, data_set).await
+        } else {
+            Ok(())
+        }
+    })
+}
+
 /// Reads one data set and gives it its end. Only what concerns more than this data set is an error.
 async fn read_data_set(context: &RunContext, data_set: DataSet) -> Result<(), SyncError> {
     let step = Step::load(context, data_set).await?;
@@ -252,7 +270,10 @@ async fn verdict(context: &RunContext, data_set: DataSet, error: SyncError) -> R
                 format!("This tenant has no licence or set-up for {data_set}: Microsoft says {}.", refusal.code),
             ))
         }
-        SyncError::Graph(GraphError::AccessDenied(refusal)) => denied(context, data_set, &refusal).await?,
+        SyncError::Graph(GraphError::AccessDenied(refusal)) => {
+            denied(context, data_set, permissions::main_permission(data_set), &refusal).await?
+        }
+        SyncError::Denied { permission, refusal } => denied(context, data_set, permission, &refusal).await?,
         SyncError::Graph(GraphError::Throttled { retry_after }) => failed(
             "upstreamThrottled",
             format!("Microsoft still limits this tenant; it asks to wait {} s.", retry_after.as_secs()),
@@ -297,7 +318,12 @@ async fn verdict(context: &RunContext, data_set: DataSet, error: SyncError) -> R
 }
 
 /// Tells a missing licence from a missing permission: Microsoft's 403 is the same for both.
-async fn denied(context: &RunContext, data_set: DataSet, refusal: &Refusal) -> Result<Verdict, SyncError> {
+async fn denied(
+    context: &RunContext,
+    data_set: DataSet,
+    permission: &'static str,
+    refusal: &Refusal,
+) -> Result<Verdict, SyncError> {
     let tenant = context.tenant;
     let plans =
         context.store.read(&context.scope, move |tx| inventory::read_plans(tx, tenant)).await?;
@@ -312,7 +338,6 @@ async fn denied(context: &RunContext, data_set: DataSet, refusal: &Refusal) -> R
             format!("None of the tenant's licences includes what {data_set} are read from."),
         )));
     }
-    let permission = permissions::main_permission(data_set);
     let warning = Warning::new(
         "permissionMissing",
         format!("Microsoft refused {data_set} with {}: the permission {permission} is missing.", refusal.code),

@@ -2,7 +2,7 @@
 
 use super::{queue::LeaseError, run::Warning};
 use crate::{
-    microsoft::graph_error::GraphError,
+    microsoft::graph_error::{GraphError, Refusal},
     store::StoreError,
 };
 
@@ -12,6 +12,14 @@ pub enum SyncError {
     /// Microsoft Graph refused or failed.
     #[error("microsoft graph: {0}")]
     Graph(#[from] GraphError),
+    /// Microsoft refused, and another permission is at stake than the data set's main one.
+    #[error("{permission} is missing: {}", .refusal.code)]
+    Denied {
+        /// The permission.
+        permission: &'static str,
+        /// What Microsoft said.
+        refusal: Refusal,
+    },
     /// An answer cannot be understood; nothing of it was stored.
     #[error("unexpected answer: {0}")]
     UnexpectedAnswer(String),

@@ -122,7 +122,7 @@ impl Worker {
                 task.abort();
                 task.await
             }
-            _ = stop.wait_for(|stop| *stop) => {
+            () = stopped(&mut stop) => {
                 task.abort();
                 task.await
             }
@@ -176,6 +176,11 @@ impl Worker {
             })
             .await
     }
+}
+
+/// Returns when the process is to stop, or nobody is left to say so.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
 }
 
 /// Seconds until the next try after so many claims.

@@ -65,7 +65,11 @@ pub(crate) fn upsert_objects(
     generation: i64,
     rows: &[ObjectRow],
 ) -> Result<usize, StoreError> {
-    let target = Target { org: tx.org(), tenant, generation };
+    let target = Target {
+        org: tx.org(),
+        tenant,
+        generation,
+    };
     match &mut tx.conn {
         Conn::Sqlite(conn) => sqlite::upsert_objects(conn, target, kind, rows),
         Conn::Postgres(conn) => postgres::upsert_objects(conn, target, kind, rows),
@@ -79,7 +83,11 @@ pub(crate) fn upsert_members(
     generation: i64,
     rows: &[MemberRow],
 ) -> Result<usize, StoreError> {
-    let target = Target { org: tx.org(), tenant, generation };
+    let target = Target {
+        org: tx.org(),
+        tenant,
+        generation,
+    };
     match &mut tx.conn {
         Conn::Sqlite(conn) => sqlite::upsert_members(conn, target, rows),
         Conn::Postgres(conn) => postgres::upsert_members(conn, target, rows),
@@ -123,7 +131,11 @@ pub(crate) fn renew(
 
 /// Whether a lease is held at this moment. On PostgreSQL the row stays locked until the transaction
 /// ends, so that nobody can take the work over while its result is being committed.
-pub(crate) fn lease_is_held(tx: &mut Global<'_>, id: WorkItemId, fence: i64) -> Result<bool, StoreError> {
+pub(crate) fn lease_is_held(
+    tx: &mut Global<'_>,
+    id: WorkItemId,
+    fence: i64,
+) -> Result<bool, StoreError> {
     match &mut tx.conn {
         Conn::Sqlite(conn) => sqlite::lease_is_held(conn, id, fence),
         Conn::Postgres(conn) => postgres::lease_is_held(conn, id, fence),

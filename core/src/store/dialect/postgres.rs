@@ -8,7 +8,10 @@ use diesel::{
 use super::{Claimed, MemberRow, ObjectRow, Target};
 use crate::{
     ids::{OrgId, WorkItemId},
-    store::{StoreError, types::{DbUuid, StoredUuid}},
+    store::{
+        StoreError,
+        types::{DbUuid, StoredUuid},
+    },
 };
 
 /// Rows a statement: past a few thousand UNNEST gets slower.
@@ -78,7 +81,9 @@ struct Org {
     org_id: OrgId,
 }
 
-pub(super) fn organizations_with_due_work(conn: &mut PgConnection) -> Result<Vec<OrgId>, StoreError> {
+pub(super) fn organizations_with_due_work(
+    conn: &mut PgConnection,
+) -> Result<Vec<OrgId>, StoreError> {
     let rows: Vec<Org> = sql_query(
         "SELECT DISTINCT org_id FROM work_items \
          WHERE due_at <= now() AND (lease_until IS NULL OR lease_until < now()) ORDER BY org_id",
@@ -130,7 +135,11 @@ struct Held {
     held: bool,
 }
 
-pub(super) fn lease_is_held(conn: &mut PgConnection, id: WorkItemId, fence: i64) -> Result<bool, StoreError> {
+pub(super) fn lease_is_held(
+    conn: &mut PgConnection,
+    id: WorkItemId,
+    fence: i64,
+) -> Result<bool, StoreError> {
     // clock_timestamp and not now: the transaction may have begun before the lease ran out.
     let row: Option<Held> = sql_query(
         "SELECT lease_until >= clock_timestamp() AS held FROM work_items \

@@ -12,7 +12,10 @@ use diesel::{
 use super::{Claimed, MemberRow, ObjectRow, Target};
 use crate::{
     ids::{OrgId, WorkItemId},
-    store::{StoreError, types::{DbUuid, StoredUuid}},
+    store::{
+        StoreError,
+        types::{DbUuid, StoredUuid},
+    },
 };
 
 /// Rows a statement: larger ones gain nothing once the statement is kept prepared.
@@ -161,7 +164,9 @@ struct Org {
     org_id: OrgId,
 }
 
-pub(super) fn organizations_with_due_work(conn: &mut SqliteConnection) -> Result<Vec<OrgId>, StoreError> {
+pub(super) fn organizations_with_due_work(
+    conn: &mut SqliteConnection,
+) -> Result<Vec<OrgId>, StoreError> {
     let rows: Vec<Org> = sql_query(concat!(
         "SELECT DISTINCT org_id FROM work_items WHERE due_at <= ",
         now!(),

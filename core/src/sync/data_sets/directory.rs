@@ -63,6 +63,7 @@ pub(super) fn link_is_stale(error: &SyncError) -> bool {
             | GraphError::EndlessPaging
             | GraphError::Token(_),
         )
+        | SyncError::Denied { .. }
         | SyncError::UnexpectedAnswer(_)
         | SyncError::Skipped(_)
         | SyncError::Failed(_)

@@ -3,7 +3,7 @@
 
 use csv_core::{ReadRecordResult, Reader};
 
-use crate::{inventory::documents::Mailbox, microsoft::graph_report::ReportBody, sync::error::SyncError};
+use crate::{inventory::documents::Mailbox, microsoft::graph::ReportBody, sync::error::SyncError};
 
 /// Longest record that is believed, in bytes.
 const LONGEST_RECORD: usize = 64 * 1024;
@@ -67,14 +67,15 @@ impl RowParser {
     fn at_end(&mut self, rows: &mut Vec<Mailbox>) -> Result<bool, SyncError> {
         self.make_room()?;
         let (result, _, wrote, ended) = self.read(&[]);
-        self.take(result, wrote, ended, rows)?;
-        Ok(matches!(result, ReadRecordResult::End))
+        let is_end = matches!(result, ReadRecordResult::End);
+        self.take(&result, wrote, ended, rows)?;
+        Ok(is_end)
     }
 
     fn step(&mut self, input: &[u8], rows: &mut Vec<Mailbox>) -> Result<usize, SyncError> {
         self.make_room()?;
         let (result, read, wrote, ended) = self.read(input);
-        self.take(result, wrote, ended, rows)?;
+        self.take(&result, wrote, ended, rows)?;
         Ok(read)
     }
 
@@ -99,7 +100,7 @@ impl RowParser {
 
     fn take(
         &mut self,
-        result: ReadRecordResult,
+        result: &ReadRecordResult,
         wrote: usize,
         ended: usize,
         rows: &mut Vec<Mailbox>,

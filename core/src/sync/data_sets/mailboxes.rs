@@ -43,7 +43,7 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         }
         Outcome::Unusable(warning, begun) => {
             step.warn(warning);
-            purposes::read_all(step, begun, plans.as_ref()).await?
+            purposes::read_all(step, begun, plans.as_ref()).await.or_else(needs_mailbox_settings)?
         }
     };
     if done.read == 0 && plans.as_ref().is_some_and(|plans| !plans.has_exchange()) {
@@ -53,6 +53,16 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         )));
     }
     finish_full_read(step, ObjectKind::Mailbox, done).await
+}
+
+/// A refusal of the mailbox settings is about their own permission, not the report's.
+fn needs_mailbox_settings(error: SyncError) -> Result<Checkpoint, SyncError> {
+    match error {
+        SyncError::Graph(GraphError::AccessDenied(refusal)) => {
+            Err(SyncError::Denied { permission: "MailboxSettings.Read", refusal })
+        }
+        other => Err(other),
+    }
 }
 
 /// What the report was good for.
