@@ -11,6 +11,7 @@ pub mod ids;
 pub mod inventory;
 pub mod microsoft;
 pub mod names;
+pub mod organizations;
 pub mod outbound;
 #[cfg(test)]
 mod scripted_server;
