@@ -7,5 +7,5 @@
 mod queries;
 mod service;
 
-pub(crate) use self::queries::{count, exists, insert_installation, name_of};
+pub(crate) use self::queries::{count, exists, ids, insert_installation, name_of};
 pub use self::service::{NewOrganization, Organization, OrganizationError, OrganizationService};

@@ -39,6 +39,14 @@ pub(super) fn all(tx: &mut Global<'_>) -> Result<Vec<Organization>, StoreError> 
         .collect())
 }
 
+/// The ids of all organisations, the oldest first.
+pub(crate) fn ids(tx: &mut Global<'_>) -> Result<Vec<OrgId>, StoreError> {
+    Ok(all(tx)?
+        .into_iter()
+        .map(|organization| organization.id)
+        .collect())
+}
+
 /// How many organisations there are.
 pub(crate) fn count(tx: &mut Global<'_>) -> Result<i64, StoreError> {
     Ok(on_conn!(tx.conn, |c| organizations::table
