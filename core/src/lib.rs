@@ -4,13 +4,20 @@
 pub mod access;
 pub mod audit;
 pub mod clock;
+pub mod consent;
+pub mod customers;
 mod failpoint;
+pub mod idempotency;
 pub mod ids;
+pub mod installation;
+pub mod inventory;
 pub mod microsoft;
+pub mod names;
+pub mod organizations;
 pub mod outbound;
 #[cfg(test)]
 mod scripted_server;
 pub mod secrets;
 pub mod store;
-
-pub(crate) use failpoint::failpoint;
+pub mod sync;
+pub mod tenants;

@@ -444,7 +444,7 @@ pub(super) fn note_failure(
 
 fn of_exchange(error: ExchangeError) -> Rejection {
     match error {
-        ExchangeError::Refused(error) => Rejection::of_microsoft(error),
+        ExchangeError::Refused(error) => Rejection::of_microsoft(*error),
         ExchangeError::Credential(_) => Rejection::new(
             RejectionCode::Diagnosed(DiagnosisCode::OwnCredentialRejected),
             "This installation's certificate cannot be used.",

@@ -586,7 +586,7 @@ fn held_by_another() -> Rejection {
 fn of_token(error: TokenError) -> Setback {
     match error {
         TokenError::Refused(error) => {
-            let rejection = Rejection::of_microsoft(error);
+            let rejection = Rejection::of_microsoft(*error);
             if is_lag(&rejection) {
                 Setback::NotYet(rejection)
             } else {

@@ -312,7 +312,7 @@ fn of_lookup(error: LookupError) -> Rejection {
     match error {
         LookupError::NotFound(error)
         | LookupError::Invalid(error)
-        | LookupError::Refused(error) => Rejection::of_microsoft(error),
+        | LookupError::Refused(error) => Rejection::of_microsoft(*error),
         LookupError::PersonalAccounts => own(
             DiagnosisCode::InvalidTenant,
             "That is the directory of personal Microsoft accounts, which is no organization's tenant.",
@@ -323,7 +323,7 @@ fn of_lookup(error: LookupError) -> Rejection {
             });
             let detail = format!("The tenant lives in {place}, not in this installation's.");
             Rejection {
-                microsoft: source,
+                microsoft: source.map(|source| *source),
                 ..own(DiagnosisCode::WrongCloud, &detail)
             }
         }

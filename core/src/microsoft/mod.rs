@@ -12,6 +12,8 @@ pub mod cloud;
 pub mod connection;
 pub mod consent_doctor;
 pub mod data_set;
+#[cfg(test)]
+pub(crate) mod examples;
 pub mod graph;
 pub mod graph_batch;
 pub mod graph_error;
