@@ -5,10 +5,13 @@ pub mod access;
 pub mod audit;
 pub mod clock;
 pub mod consent;
+pub mod customers;
 mod failpoint;
 pub mod ids;
+pub mod installation;
 pub mod inventory;
 pub mod microsoft;
+mod names;
 pub mod outbound;
 #[cfg(test)]
 mod scripted_server;

@@ -20,8 +20,9 @@ pub use self::{
 };
 pub use crate::store::dialect::{MemberRow, ObjectRow};
 pub(crate) use crate::store::dialect::{upsert_members, upsert_objects};
-pub(crate) use queries::{
-    live_among, live_documents, mark_removed, name_members, remove_members, stored_documents, unnamed_members,
-};
 pub(crate) use purposes::set_purposes;
+pub(crate) use queries::{
+    live_among, live_documents, mark_removed, name_members, remove_members, stored_documents,
+    unnamed_members,
+};
 pub(crate) use service_plans::{Plans, read_plans};

@@ -63,7 +63,11 @@ pub(super) fn count_unseen(
 }
 
 /// How many objects there are, removed ones left out.
-pub(super) fn count(tx: &mut Scoped<'_>, tenant: TenantId, kind: ObjectKind) -> Result<i64, StoreError> {
+pub(super) fn count(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+) -> Result<i64, StoreError> {
     let org = tx.org();
     Ok(on_conn!(tx.conn, |c| objects::table
         .filter(objects::org_id.eq(org))
@@ -182,9 +186,16 @@ pub(crate) fn live_documents(
         if let Some(pattern) = &pattern {
             query = query.filter(objects::name.like(pattern).escape('\\'));
         }
-        query.order(objects::object_key).limit(limit).select((objects::object_key, objects::document)).load(c)
+        query
+            .order(objects::object_key)
+            .limit(limit)
+            .select((objects::object_key, objects::document))
+            .load(c)
     })?;
-    Ok(rows.into_iter().map(|(key, document)| (key.0, document)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(key, document)| (key.0, document))
+        .collect())
 }
 
 /// How many objects a search finds.
@@ -305,14 +316,25 @@ pub(super) fn members(
         query
             .order(group_members::member_id)
             .limit(limit)
-            .select((group_members::member_id, group_members::member_type, group_members::name))
+            .select((
+                group_members::member_id,
+                group_members::member_type,
+                group_members::name,
+            ))
             .load(c)
     })?;
-    Ok(rows.into_iter().map(|(member, kind, name)| (member.0, kind, name)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(member, kind, name)| (member.0, kind, name))
+        .collect())
 }
 
 /// How many members a group has.
-pub(super) fn count_members(tx: &mut Scoped<'_>, tenant: TenantId, group: Uuid) -> Result<i64, StoreError> {
+pub(super) fn count_members(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    group: Uuid,
+) -> Result<i64, StoreError> {
     let org = tx.org();
     Ok(on_conn!(tx.conn, |c| group_members::table
         .filter(group_members::org_id.eq(org))
@@ -352,7 +374,9 @@ pub(crate) fn unnamed_members(
     let ids: Vec<StoredUuid> = on_conn!(tx.conn, |c| group_members::table
         .filter(group_members::org_id.eq(org))
         .filter(group_members::tenant_id.eq(tenant))
-        .filter(group_members::member_type.ne_all(["#microsoft.graph.user", "#microsoft.graph.group"]))
+        .filter(
+            group_members::member_type.ne_all(["#microsoft.graph.user", "#microsoft.graph.group"])
+        )
         .filter(group_members::name.is_null())
         .filter(group_members::member_id.gt(after))
         .select(group_members::member_id)

@@ -13,6 +13,7 @@ mod migrations;
 mod pool;
 mod postgres_guard;
 pub mod schema;
+pub(crate) mod search;
 mod status_board;
 pub mod types;
 
