@@ -155,12 +155,13 @@ impl<'a> PostgresUrl<'a> {
         if !matches!(scheme, "postgres" | "postgresql") {
             return None;
         }
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, rest) = rest.split_at_checked(end)?;
-        let (userinfo, hosts) = match authority.rsplit_once('@') {
-            Some((userinfo, hosts)) => (Some(userinfo), hosts),
-            None => (None, authority),
+        // As libpq does it: the first `@`, unless a `/` comes before it, ends the user's part.
+        let (userinfo, rest) = match rest.split_once('@') {
+            Some((userinfo, rest)) if !userinfo.contains('/') => (Some(userinfo), rest),
+            Some(_) | None => (None, rest),
         };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (hosts, rest) = rest.split_at_checked(end)?;
         let (user, password) = match userinfo.and_then(|info| info.split_once(':')) {
             Some((user, password)) => (Some(user), Some(password)),
             None => (userinfo, None),
@@ -183,7 +184,7 @@ impl<'a> PostgresUrl<'a> {
         })
     }
 
-    /// Every host the client may try, those of the query included.
+    /// Every host the client may try, those of the query included; a named service may be anywhere.
     fn hosts(&self) -> Vec<String> {
         let named = self
             .hosts
@@ -191,7 +192,7 @@ impl<'a> PostgresUrl<'a> {
             .map(|host| decoded(without_port(host)));
         let queried = self
             .parameters()
-            .filter(|(name, _)| matches!(name.as_str(), "host" | "hostaddr"))
+            .filter(|(name, _)| matches!(name.as_str(), "host" | "hostaddr" | "service"))
             .flat_map(|(_, hosts)| hosts.split(',').map(str::to_owned).collect::<Vec<_>>());
         named.chain(queried).collect()
     }
@@ -278,10 +279,10 @@ mod tests {
     #[test]
     fn hosts_are_found_wherever_libpq_looks_for_them() {
         assert_eq!(hosts("postgres://db.example/x"), ["db.example"]);
-        assert_eq!(
-            hosts("postgresql://u:p@w@db.example:5432/x"),
-            ["db.example"]
-        );
+        assert_eq!(hosts("postgresql://u:p@db.example:5432/x"), ["db.example"]);
+        assert_eq!(hosts("postgres://u:p@localhost@db.example/x"), ["localhost@db.example"]);
+        assert_eq!(hosts("postgres://localhost?@db.example/x"), ["db.example"]);
+        assert_eq!(hosts("postgres:///x?service=far"), ["", "far"]);
         assert_eq!(hosts("postgres://a:1,b:2/x"), ["a", "b"]);
         assert_eq!(hosts("postgres://%2Frun%2Fpg/x"), ["/run/pg"]);
         assert_eq!(
