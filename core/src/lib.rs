@@ -7,11 +7,13 @@ pub mod clock;
 pub mod consent;
 pub mod customers;
 mod failpoint;
+pub mod idempotency;
 pub mod ids;
 pub mod installation;
 pub mod inventory;
 pub mod microsoft;
-mod names;
+pub mod names;
+pub mod organizations;
 pub mod outbound;
 #[cfg(test)]
 mod scripted_server;

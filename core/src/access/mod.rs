@@ -1,7 +1,9 @@
 //! Access: who acts, for which organisation, and what that allows.
 
 pub mod api_key;
+pub mod keys;
 pub mod permission;
+mod queries;
 pub mod random;
 mod role;
 mod scope;

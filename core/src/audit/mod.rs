@@ -9,5 +9,10 @@ mod canonical;
 pub mod chain;
 mod queries;
 mod record;
+mod service;
 
-pub use self::{action::Action, record::record};
+pub use self::{
+    action::Action,
+    record::record,
+    service::{AuditEvent, AuditFilter, AuditPage, AuditService, VerifyReport, verify},
+};

@@ -128,15 +128,32 @@ impl EventRow {
 /// Events in the order of their sequence, after `after`, each with its stored hash.
 pub(super) fn events(
     tx: &mut Scoped<'_>,
-    selection: &Selection,
     after: i64,
+    limit: i64,
+) -> Result<Vec<(AuditRecord, Vec<u8>)>, StoreError> {
+    let org = tx.org();
+    let rows: Vec<EventRow> = on_conn!(tx.conn, |c| audit_events::table
+        .filter(audit_events::org_id.eq(org))
+        .filter(audit_events::sequence.gt(after))
+        .order(audit_events::sequence)
+        .limit(limit)
+        .select(EventRow::as_select())
+        .load(c))?;
+    Ok(rows.into_iter().map(EventRow::into_record).collect())
+}
+
+/// Selected events, the newest first, before `before`, each with its stored hash.
+pub(super) fn newest_events(
+    tx: &mut Scoped<'_>,
+    selection: &Selection,
+    before: i64,
     limit: i64,
 ) -> Result<Vec<(AuditRecord, Vec<u8>)>, StoreError> {
     let org = tx.org();
     let rows: Vec<EventRow> = on_conn!(tx.conn, |c| {
         let mut query = audit_events::table
             .filter(audit_events::org_id.eq(org))
-            .filter(audit_events::sequence.gt(after))
+            .filter(audit_events::sequence.lt(before))
             .into_boxed();
         if let Some(tenant) = selection.tenant {
             query = query.filter(audit_events::tenant_id.eq(tenant));
@@ -148,7 +165,7 @@ pub(super) fn events(
             query = query.filter(audit_events::at.ge(StoredTime(since)));
         }
         query
-            .order(audit_events::sequence)
+            .order(audit_events::sequence.desc())
             .limit(limit)
             .select(EventRow::as_select())
             .load(c)

@@ -42,6 +42,12 @@ CREATE TRIGGER audit_events_no_update BEFORE UPDATE ON audit_events
 BEGIN
     SELECT RAISE(ABORT, 'audit events are append-only');
 END;
+-- REPLACE deletes without the trigger for deletes.
+CREATE TRIGGER audit_events_no_replace BEFORE INSERT ON audit_events
+WHEN EXISTS (SELECT 1 FROM audit_events WHERE org_id = NEW.org_id AND (sequence = NEW.sequence OR id = NEW.id))
+BEGIN
+    SELECT RAISE(ABORT, 'audit events are append-only');
+END;
 CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
 BEGIN
     SELECT RAISE(ABORT, 'audit events are append-only');

@@ -1,0 +1,74 @@
+//! The first use of a database, and the check of the master key at every later one.
+
+use serde_json::json;
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+use super::queries::{self, Stored};
+use crate::{
+    access::OrgScope,
+    audit::{self, Action},
+    ids::OrgId,
+    organizations,
+    secrets::MasterKey,
+    store::{Store, StoreError},
+};
+
+/// This installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Installation {
+    /// Random; made on the first use of the database.
+    pub id: Uuid,
+}
+
+/// Why the process must not go on with this database.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallationError {
+    /// The database was made with another master key. Nothing was written (V8).
+    #[error("the master key is not the one this database was made with")]
+    WrongMasterKey,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The installation that this database is. On the very first use it becomes one; from then on only
+/// the master key of that moment is accepted. Processes may start at the same time.
+///
+/// # Errors
+/// [`InstallationError::WrongMasterKey`], or the store's.
+pub async fn ensure(store: &Store, master: &MasterKey) -> Result<Installation, InstallationError> {
+    let key_check = master.check_value();
+    let stored = match store.read_global(queries::find).await? {
+        Some(stored) => stored,
+        None => create(store, key_check.clone()).await?,
+    };
+    if bool::from(stored.key_check.ct_eq(&key_check)) {
+        Ok(Installation { id: stored.id })
+    } else {
+        Err(InstallationError::WrongMasterKey)
+    }
+}
+
+/// Makes the installation, or finds the one that another process made meanwhile.
+async fn create(store: &Store, key_check: Vec<u8>) -> Result<Stored, StoreError> {
+    store
+        .write(&OrgScope::for_system(OrgId::INSTALLATION), move |tx| {
+            let new = Stored {
+                id: Uuid::new_v4(),
+                key_check,
+            };
+            if !queries::insert(&mut tx.global(), &new)? {
+                return queries::find(&mut tx.global())?.ok_or(StoreError::NotFound);
+            }
+            organizations::insert_installation(&mut tx.global())?;
+            audit::record(
+                tx,
+                Action::InstallationCreated,
+                None,
+                json!({"installationId": new.id}),
+            )?;
+            Ok(new)
+        })
+        .await
+}
