@@ -11,11 +11,11 @@ pub mod truth;
 /// Makes two tests of one: on SQLite and on PostgreSQL. A test that runs on one runs on both.
 #[macro_export]
 macro_rules! on_both_databases {
-    ($(async fn $name:ident($backend:ident: Backend) $body:block)+) => {
+    ($(async fn $name:ident($backend:ident: $type:ident) $body:block)+) => {
         $(mod $name {
             #[allow(unused_imports)]
             use super::*;
-            async fn body($backend: $crate::database::Backend) $body
+            async fn body($backend: $type) $body
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
                 body($crate::database::Backend::Sqlite).await;
