@@ -17,8 +17,8 @@ use super::{
 use crate::{
     access::OrgScope,
     ids::{OrgId, TenantId},
-    installation,
     microsoft::permissions::{self, Permission},
+    organizations,
     store::{Scoped, StoreError},
     sync::queue::{self, WorkKind},
     tenants::{self, TenantStatus},
@@ -144,8 +144,8 @@ impl ConsentService {
         let (name, count) = self
             .store
             .read_global(move |tx| {
-                let name = installation::organization_name(tx, org)?;
-                Ok::<_, StoreError>((name, installation::count_organizations(tx)?))
+                let name = organizations::name_of(tx, org)?;
+                Ok::<_, StoreError>((name, organizations::count(tx)?))
             })
             .await?;
         Ok((name.ok_or(ConsentError::LinkUnknown)?, count > 1))

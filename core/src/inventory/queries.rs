@@ -306,7 +306,9 @@ macro_rules! member_is_there {
             objects::table
                 .filter(objects::org_id.eq(group_members::org_id))
                 .filter(objects::tenant_id.eq(group_members::tenant_id))
-                .filter(objects::kind.eq_any([ObjectKind::User.number(), ObjectKind::Group.number()]))
+                .filter(
+                    objects::kind.eq_any([ObjectKind::User.number(), ObjectKind::Group.number()]),
+                )
                 .filter(objects::object_key.eq(group_members::member_id))
                 .filter(objects::removed_at.is_not_null()),
         ))
@@ -335,14 +337,25 @@ pub(super) fn members(
         query
             .order(group_members::member_id)
             .limit(limit)
-            .select((group_members::member_id, group_members::member_type, group_members::name))
+            .select((
+                group_members::member_id,
+                group_members::member_type,
+                group_members::name,
+            ))
             .load(c)
     })?;
-    Ok(rows.into_iter().map(|(member, kind, name)| (member.0, kind, name)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(member, kind, name)| (member.0, kind, name))
+        .collect())
 }
 
 /// How many members a group has.
-pub(super) fn count_members(tx: &mut Scoped<'_>, tenant: TenantId, group: Uuid) -> Result<i64, StoreError> {
+pub(super) fn count_members(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    group: Uuid,
+) -> Result<i64, StoreError> {
     let org = tx.org();
     Ok(on_conn!(tx.conn, |c| group_members::table
         .filter(group_members::org_id.eq(org))

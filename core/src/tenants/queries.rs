@@ -600,6 +600,6 @@ mod tests {
     #[test]
     fn stored_words_and_documents_that_we_never_write_are_refused() {
         assert!(word::<TenantStatus>("gone", "status").is_err());
-        assert!(json::<ConsentedBy>("{}", "consented by").is_err());
+        assert!(json::<crate::tenants::ConsentedBy>("{}", "consented by").is_err());
     }
 }

@@ -9,13 +9,17 @@ use tenantry_tests::{
 };
 
 fn seed(name: &str, users: usize) -> TenantSeed {
-    TenantSeed::new(name, &format!("{}.example", name.to_lowercase())).users(users).decision(Decision::Accept)
+    TenantSeed::new(name, &format!("{}.example", name.to_lowercase()))
+        .users(users)
+        .decision(Decision::Accept)
 }
 
 /// The data sets of a run by name.
 fn data_set<'a>(status: &'a Value, name: &str) -> &'a Value {
     let sets = status["run"]["datasets"].as_array().expect("data sets");
-    sets.iter().find(|set| set["name"] == name).unwrap_or_else(|| panic!("no {name} in {status:#}"))
+    sets.iter()
+        .find(|set| set["name"] == name)
+        .unwrap_or_else(|| panic!("no {name} in {status:#}"))
 }
 
 on_both_databases! {

@@ -13,7 +13,9 @@ use tenantry_tests::{
 };
 
 fn seed(name: &str, users: usize) -> TenantSeed {
-    TenantSeed::new(name, &format!("{}.example", name.to_lowercase())).users(users).decision(Decision::Accept)
+    TenantSeed::new(name, &format!("{}.example", name.to_lowercase()))
+        .users(users)
+        .decision(Decision::Accept)
 }
 
 fn script(app: &TestApp, tenant: &Tenant, path: &str, skip: u32, times: u32, fault: Fault) {
@@ -29,7 +31,9 @@ fn script(app: &TestApp, tenant: &Tenant, path: &str, skip: u32, times: u32, fau
 
 fn state_of<'a>(status: &'a Value, name: &str) -> &'a Value {
     let sets = status["run"]["datasets"].as_array().expect("data sets");
-    sets.iter().find(|set| set["name"] == name).expect("the data set")
+    sets.iter()
+        .find(|set| set["name"] == name)
+        .expect("the data set")
 }
 
 /// Kills the process at a stop, lets it go on, and compares.
@@ -40,7 +44,9 @@ async fn killed_at(backend: Backend, stop: &str) {
     let started = app.owner.connect(&customer, "killed.example").await;
     let mut browser = tenantry_tests::browser::Browser::new();
     // The stop may lie inside the callback, so the page may never come.
-    browser.open(started["authorizationUrl"].as_str().unwrap()).await;
+    browser
+        .open(started["authorizationUrl"].as_str().unwrap())
+        .await;
     app.wait_for_end().await;
     app.unset("TENANTRY_FAILPOINTS");
     app.serve().await;
@@ -48,7 +54,11 @@ async fn killed_at(backend: Backend, stop: &str) {
     assert_eq!(status["run"]["state"], "completed", "{stop}: {status:#}");
     truth::assert_equal(&app.owner, &tenant).await;
     let verified = app.run(&["audit", "verify", "--json"]);
-    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    assert!(
+        verified.status.success(),
+        "{}",
+        String::from_utf8_lossy(&verified.stdout)
+    );
 }
 
 on_both_databases! {
