@@ -192,7 +192,7 @@ impl Prover {
         else {
             return self.drop_work(scope, id, lease).await;
         };
-        crate::failpoint::failpoint!("proof-before-try");
+        crate::failpoint!("proof-before-try");
         let tried = tokio::time::timeout(ONE_TRY, Box::pin(self.try_once(&handle, SETTLED))).await;
         let now = self.store.clock().now();
         let is_over = connection
@@ -379,13 +379,13 @@ impl Prover {
         evidence: Evidence,
         lease: Option<Lease>,
     ) -> Result<Stored, NotStored> {
-        crate::failpoint::failpoint!("proof-before-store");
+        crate::failpoint!("proof-before-store");
         let connection = connection.clone();
         let stored = self
             .store
             .write(scope, move |tx| proven(tx, &connection, evidence, lease))
             .await?;
-        crate::failpoint::failpoint!("proof-stored");
+        crate::failpoint!("proof-stored");
         for superseded in &stored.superseded {
             self.identity.forget(*superseded);
         }

@@ -141,7 +141,7 @@ impl ConsentService {
         let (entered, resolved) = self.look_up(&wish.tenant).await?;
         let attempt = self.attempt(scope, customer, resolved.tenant_id, entered, return_url)?;
         let started = self.store.write(scope, move |tx| attempt.store(tx)).await?;
-        crate::failpoint::failpoint!("connect-started");
+        crate::failpoint!("connect-started");
         Ok(started)
     }
 
