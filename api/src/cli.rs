@@ -4,9 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tenantry_core::{
     access::{Role, UnknownRole},
-    ids::OrgId,
+    ids::{InvalidId, OrgId},
 };
-use uuid::Uuid;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,8 +14,7 @@ Examples:
   tenantry admin create-organization --name \"Northwind MSP\" --json
       A new organisation and its first API key, which is shown once.
   TENANTRY_DATABASE_URL=postgres://tenantry@localhost/tenantry tenantry serve --role worker
-      Workers only, on a PostgreSQL that several processes share.
-";
+      Workers only, on a PostgreSQL that several processes share.";
 
 const SETTINGS: &str = "\
 Settings are environment variables such as TENANTRY_LISTEN, or keys of the file that TENANTRY_CONFIG
@@ -26,6 +24,7 @@ names; docs/reference/settings.md lists them. Exit codes: 0 done, 1 failed, 2 us
 #[derive(Debug, Parser)]
 #[command(
     name = "tenantry",
+    bin_name = "tenantry",
     version = crate::version::LONG.as_str(),
     before_long_help = EXAMPLES,
     after_long_help = SETTINGS,
@@ -136,7 +135,7 @@ pub enum AdminCommand {
     },
     /// Revoke an API key: it stops working at once, in every process.
     RevokeApiKey {
-        /// Id of the key: the part between its second and its last underscore.
+        /// Id of the key: the part between its second and its third underscore.
         id: String,
     },
 }
@@ -152,10 +151,87 @@ pub enum AuditCommand {
     },
 }
 
-fn organization_id(text: &str) -> Result<OrgId, uuid::Error> {
-    Uuid::try_parse(text).map(OrgId::from_uuid)
+fn organization_id(text: &str) -> Result<OrgId, InvalidId> {
+    text.parse()
 }
 
 fn role(text: &str) -> Result<Role, UnknownRole> {
     text.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/cli.md");
+
+    /// The full names of all commands that do something.
+    fn names(command: &clap::Command, prefix: &str) -> Vec<String> {
+        let name = format!("{prefix}{}", command.get_name());
+        let mut own: Vec<String> = command
+            .get_subcommands()
+            .flat_map(|inner| names(inner, &format!("{name} ")))
+            .collect();
+        if own.is_empty() {
+            own.push(name);
+        }
+        own
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_reference_page_has_a_section_for_every_command() {
+        let page = std::fs::read_to_string(REFERENCE).unwrap();
+        for name in names(&Cli::command(), "") {
+            assert!(page.contains(&format!("\n## {name}\n")), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_contract_names_can_be_typed() {
+        let organization = "01a1fe9f-146e-7604-a945-b2f2243b0e84";
+        for line in [
+            "serve",
+            "serve --role api",
+            "serve --role worker --no-migrate",
+            "migrate",
+            "admin create-organization --name NAME --json",
+            "admin revoke-api-key ID",
+            "openapi",
+            "audit verify --json",
+            "completions bash",
+        ] {
+            let arguments = std::iter::once("tenantry").chain(line.split(' '));
+            assert!(Cli::try_parse_from(arguments).is_ok(), "{line}");
+        }
+        for role in Role::ALL {
+            let line = ["tenantry", "admin", "create-api-key", "--organization", organization, "--role", role.as_str()];
+            assert!(Cli::try_parse_from(line).is_ok(), "{role}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_ends_with_exit_code_2() {
+        for line in [
+            "",
+            "admin",
+            "audit",
+            "serv",
+            "serve --role both",
+            "admin create-organization",
+            "admin create-api-key --organization x --role owner",
+            "admin create-api-key --organization 01a1fe9f-146e-7604-a945-b2f2243b0e84 --role boss",
+            "migrate --json",
+        ] {
+            let arguments = std::iter::once("tenantry").chain(line.split_whitespace());
+            let error = Cli::try_parse_from(arguments).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
 }

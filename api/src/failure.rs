@@ -79,12 +79,21 @@ impl Failure {
 
     /// The causes from the outermost to the innermost, each on one line.
     fn causes(&self) -> impl Iterator<Item = String> {
-        let outermost: Option<&(dyn Error + 'static)> = match &self.cause {
+        let mut next: Option<&(dyn Error + 'static)> = match &self.cause {
             Some(cause) => Some(&**cause),
             None => None,
         };
-        std::iter::successors(outermost, |cause| cause.source())
-            .map(|cause| cause.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
+        std::iter::from_fn(move || {
+            let cause = next?;
+            next = cause.source();
+            Some(
+                cause
+                    .to_string()
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+        })
     }
 }
 

@@ -1,12 +1,36 @@
 //! Tenantry: connects the Microsoft 365 tenants of an MSP's customers, and keeps what they hold in
 //! sync. This file turns arguments into one command and its outcome into an exit code.
 
+mod auth;
 mod cli;
+mod client_address;
 mod commands;
 mod config;
+mod drain;
+mod etag;
+mod event_stream;
 mod failure;
+mod html_page;
+mod idempotent;
+mod json_body;
+mod maintenance;
+mod metrics;
+mod middleware;
+mod openapi;
 mod output;
+mod paging;
+mod path_id;
+mod problem;
+mod query;
+mod readiness;
+mod routes;
+mod server;
+mod signals;
+mod single_server;
+mod state;
+mod status_follower;
 mod telemetry;
+mod time_text;
 mod version;
 mod wiring;
 

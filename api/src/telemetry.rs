@@ -7,6 +7,7 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use chrono::SecondsFormat;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tenantry_core::clock::Clock;
 use tracing::{
@@ -23,9 +24,12 @@ use tracing_subscriber::{
 
 use crate::config::{LogConfig, LogFormat};
 
+/// What a library says about its own start and end is no news, unless the filter asks for it.
+const QUIETER: &str = "actix_server=warn";
+
 /// Starts logging. Only the first call in a process has an effect.
 pub fn init(log: &LogConfig) {
-    let filter = EnvFilter::builder().parse_lossy(&log.filter);
+    let filter = EnvFilter::builder().parse_lossy(format!("{QUIETER},{}", log.filter));
     let registry = tracing_subscriber::registry().with(filter);
     let started = match log.format {
         LogFormat::Json => registry.with(JsonLines::new(Clock::system())).try_init(),
@@ -54,6 +58,16 @@ struct JsonLines {
     clock: Clock,
 }
 
+/// A line, in the order in which it is read.
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'a str,
+    message: Value,
+    target: &'a str,
+    fields: Map<String, Value>,
+}
+
 /// The fields of a span, kept with it.
 struct SpanFields(Map<String, Value>);
 
@@ -67,15 +81,25 @@ impl JsonLines {
         event.record(&mut Fields(&mut fields));
         let message = fields.remove("message").unwrap_or_else(|| json!(""));
         let metadata = event.metadata();
-        let timestamp = self.clock.now().to_rfc3339_opts(SecondsFormat::Micros, true);
-        let line = json!({
-            "timestamp": timestamp,
-            "level": metadata.level().as_str(),
-            "message": message,
-            "target": metadata.target(),
-            "fields": fields,
-        });
-        format!("{line}\n")
+        let timestamp = self
+            .clock
+            .now()
+            .to_rfc3339_opts(SecondsFormat::Micros, true);
+        let line = Line {
+            timestamp,
+            level: metadata.level().as_str(),
+            message,
+            target: metadata.target(),
+            fields,
+        };
+        match serde_json::to_string(&line) {
+            Ok(mut line) => {
+                line.push('\n');
+                line
+            }
+            // Neither a key nor a value here can fail to be written.
+            Err(_unwritable) => String::new(),
+        }
     }
 }
 
@@ -99,7 +123,11 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Map::new();
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context
+            .event_scope(event)
+            .into_iter()
+            .flat_map(|scope| scope.from_root())
+        {
             if let Some(SpanFields(own)) = span.extensions().get() {
                 fields.extend(own.clone());
             }
@@ -115,7 +143,8 @@ struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0.insert(field.name().to_owned(), json!(format!("{value:?}")));
+        self.0
+            .insert(field.name().to_owned(), json!(format!("{value:?}")));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -153,7 +182,10 @@ mod tests {
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
         fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-            let line = self.0.line(event, Map::from_iter([("requestId".to_owned(), json!("r"))]));
+            let line = self.0.line(
+                event,
+                Map::from_iter([("requestId".to_owned(), json!("r"))]),
+            );
             self.1.lock().unwrap().push(line);
         }
     }

@@ -36,27 +36,46 @@ pub fn run(command: AdminCommand) -> Result<(), Failure> {
         let store = wiring::open_store(&config.database, wiring::clock(), Migrate::Pending)?;
         let unlocked = wiring::unlock(store, config.master_key).await?;
         match command {
-            Checked::CreateOrganization { name, json } => create_organization(&unlocked, &name, json).await,
-            Checked::CreateApiKey { organization, role, json } => {
-                create_api_key(&unlocked, organization, role, json).await
+            Checked::CreateOrganization { name, json } => {
+                create_organization(&unlocked, &name, json).await
             }
+            Checked::CreateApiKey {
+                organization,
+                role,
+                json,
+            } => create_api_key(&unlocked, organization, role, json).await,
             Checked::RevokeApiKey(id) => revoke_api_key(&unlocked, id).await,
         }
     })
 }
 
 enum Checked {
-    CreateOrganization { name: String, json: bool },
-    CreateApiKey { organization: OrgId, role: Role, json: bool },
+    CreateOrganization {
+        name: String,
+        json: bool,
+    },
+    CreateApiKey {
+        organization: OrgId,
+        role: Role,
+        json: bool,
+    },
     RevokeApiKey(ApiKeyId),
 }
 
 fn checked(command: AdminCommand) -> Result<Checked, Failure> {
     Ok(match command {
-        AdminCommand::CreateOrganization { name, json } => Checked::CreateOrganization { name, json },
-        AdminCommand::CreateApiKey { organization, role, json } => {
-            Checked::CreateApiKey { organization, role, json }
+        AdminCommand::CreateOrganization { name, json } => {
+            Checked::CreateOrganization { name, json }
         }
+        AdminCommand::CreateApiKey {
+            organization,
+            role,
+            json,
+        } => Checked::CreateApiKey {
+            organization,
+            role,
+            json,
+        },
         AdminCommand::RevokeApiKey { id } => Checked::RevokeApiKey(key_id(&id)?),
     })
 }
@@ -73,12 +92,18 @@ fn key_id(text: &str) -> Result<ApiKeyId, Failure> {
     }
 }
 
-async fn create_organization(unlocked: &Unlocked, name: &str, as_json: bool) -> Result<(), Failure> {
+async fn create_organization(
+    unlocked: &Unlocked,
+    name: &str,
+    as_json: bool,
+) -> Result<(), Failure> {
     let service = OrganizationService::new(unlocked.store.clone(), unlocked.master.clone());
     let made = service.create(name).await.map_err(|error| {
         let failure = Failure::new("cannot create the organisation");
         match error {
-            OrganizationError::InvalidName(why) => failure.because(why).advise("Give another --name."),
+            OrganizationError::InvalidName(why) => failure
+                .because(format!("the name {why}"))
+                .advise("Give another --name."),
             OrganizationError::Key(_) | OrganizationError::Store(_) => failure.because(error),
         }
     })?;
@@ -92,7 +117,12 @@ async fn create_organization(unlocked: &Unlocked, name: &str, as_json: bool) -> 
     ))
 }
 
-async fn create_api_key(unlocked: &Unlocked, organization: OrgId, role: Role, as_json: bool) -> Result<(), Failure> {
+async fn create_api_key(
+    unlocked: &Unlocked,
+    organization: OrgId,
+    role: Role,
+    as_json: bool,
+) -> Result<(), Failure> {
     let service = KeyService::new(unlocked.store.clone(), unlocked.master.clone());
     let made = service.create(organization, role).await.map_err(|error| {
         let failure = Failure::new("cannot create the key");
@@ -100,7 +130,9 @@ async fn create_api_key(unlocked: &Unlocked, organization: OrgId, role: Role, as
             KeyError::OrganizationNotFound => failure
                 .because(error)
                 .advise("Give the organizationId that create-organization printed."),
-            KeyError::NotFound | KeyError::NoRandomness(_) | KeyError::Store(_) => failure.because(error),
+            KeyError::NotFound | KeyError::NoRandomness(_) | KeyError::Store(_) => {
+                failure.because(error)
+            }
         }
     })?;
     let NewKey { id, text } = made;
@@ -121,7 +153,9 @@ async fn revoke_api_key(unlocked: &Unlocked, id: ApiKeyId) -> Result<(), Failure
             KeyError::NotFound => failure
                 .because(error)
                 .advise("Check the id, and that TENANTRY_DATABASE_URL names the right database."),
-            KeyError::OrganizationNotFound | KeyError::NoRandomness(_) | KeyError::Store(_) => failure.because(error),
+            KeyError::OrganizationNotFound | KeyError::NoRandomness(_) | KeyError::Store(_) => {
+                failure.because(error)
+            }
         }
     })?;
     tokio::time::sleep(REVOCATION_SPREADS).await;

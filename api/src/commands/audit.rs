@@ -35,7 +35,11 @@ pub fn verify(as_json: bool) -> Result<ExitCode, Failure> {
     } else {
         output::text(&sentence(&report))?;
     }
-    Ok(if report.intact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.intact {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn report(config: &Config) -> Result<VerifyReport, Failure> {
@@ -43,14 +47,18 @@ async fn report(config: &Config) -> Result<VerifyReport, Failure> {
     if let DatabaseLocation::Sqlite(path) = &config.database.location
         && !path.is_file()
     {
-        return Err(Failure::new(format!("there is no database {}", config.database.shown))
-            .advise("Set TENANTRY_DATABASE_URL to the one to verify."));
+        return Err(
+            Failure::new(format!("there is no database {}", config.database.shown))
+                .advise("Set TENANTRY_DATABASE_URL to the one to verify."),
+        );
     }
     let store = wiring::open_store(&config.database, wiring::clock(), Migrate::Nothing)?;
     let failed = |error| Failure::new("cannot read the audit").because(error);
     if !installation::exists(&store).await.map_err(failed)? {
-        return Err(Failure::new(format!("{} was never used", config.database.shown))
-            .advise("Set TENANTRY_DATABASE_URL to the one to verify."));
+        return Err(
+            Failure::new(format!("{} was never used", config.database.shown))
+                .advise("Set TENANTRY_DATABASE_URL to the one to verify."),
+        );
     }
     audit::verify(&store).await.map_err(failed)
 }
@@ -58,7 +66,13 @@ async fn report(config: &Config) -> Result<VerifyReport, Failure> {
 fn sentence(report: &VerifyReport) -> String {
     match (report.intact, report.first_bad) {
         (true, _) => format!("The audit is intact: {} events\n", report.events),
-        (false, Some(event)) => format!("The audit is broken at event {event}, after {} events\n", report.events),
-        (false, None) => format!("The audit is broken: a chain is gone; {} events remain\n", report.events),
+        (false, Some(event)) => format!(
+            "The audit is broken at event {event}, after {} events\n",
+            report.events
+        ),
+        (false, None) => format!(
+            "The audit is broken: a chain is gone; {} events remain\n",
+            report.events
+        ),
     }
 }

@@ -2,11 +2,11 @@
 //! stderr.
 
 mod admin;
-//T mod audit;
+mod audit;
 mod completions;
 mod migrate;
-//T mod openapi;
-//T mod serve;
+mod openapi;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -21,12 +21,12 @@ use crate::{
 /// What went wrong, for people.
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
-        //T Command::Serve(options) => serve::run(&options).map(done),
+        Command::Serve(options) => serve::run(&options).map(done),
         Command::Migrate => migrate::run().map(done),
         Command::Admin(command) => admin::run(command).map(done),
-        //T Command::Openapi => openapi::run().map(done),
-        //T Command::Audit(AuditCommand::Verify { json }) => audit::verify(json),
-        _ => todo!(), Command::Completions { shell } => completions::run(shell).map(done),
+        Command::Openapi => openapi::run().map(done),
+        Command::Audit(AuditCommand::Verify { json }) => audit::verify(json),
+        Command::Completions { shell } => completions::run(shell).map(done),
     }
 }
 

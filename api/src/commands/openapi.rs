@@ -4,5 +4,7 @@ use crate::{failure::Failure, openapi, output};
 
 /// Prints the document.
 pub fn run() -> Result<(), Failure> {
-    output::text(&openapi::document_text())
+    let document = openapi::document_text()
+        .map_err(|error| Failure::new("cannot write the OpenAPI document").because(error))?;
+    output::text(&document)
 }

@@ -280,7 +280,10 @@ mod tests {
     fn hosts_are_found_wherever_libpq_looks_for_them() {
         assert_eq!(hosts("postgres://db.example/x"), ["db.example"]);
         assert_eq!(hosts("postgresql://u:p@db.example:5432/x"), ["db.example"]);
-        assert_eq!(hosts("postgres://u:p@localhost@db.example/x"), ["localhost@db.example"]);
+        assert_eq!(
+            hosts("postgres://u:p@localhost@db.example/x"),
+            ["localhost@db.example"]
+        );
         assert_eq!(hosts("postgres://localhost?@db.example/x"), ["db.example"]);
         assert_eq!(hosts("postgres:///x?service=far"), ["", "far"]);
         assert_eq!(hosts("postgres://a:1,b:2/x"), ["a", "b"]);

@@ -18,6 +18,8 @@ pub struct MicrosoftConfig {
     pub profile: CloudProfile,
     /// The registration that reads. Without it no tenant can be connected.
     pub credential: Option<ClientCredential>,
+    /// `secret` or `certificate`, where there is one.
+    pub credential_kind: Option<&'static str>,
 }
 
 impl MicrosoftConfig {
@@ -37,10 +39,10 @@ impl MicrosoftConfig {
             check_pair(reader, id, secret);
         }
         reader.parsed("MICROSOFT_PARTNER_CENTER_URL", Origin::parse);
-        profile(reader).map(|profile| Self {
-            profile,
-            credential,
-        })
+        let credential_kind = credential.as_ref().map(|_| {
+            if reader.is_given("MICROSOFT_CLIENT_SECRET") { "secret" } else { "certificate" }
+        });
+        profile(reader).map(|profile| Self { profile, credential, credential_kind })
     }
 }
 
