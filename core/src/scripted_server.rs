@@ -58,7 +58,7 @@ impl Answer {
                 headers.push((name, value.to_string()));
                 Self::Full(status, headers, body)
             }
-            other => other,
+            Self::Raw(_) | Self::Silence(_) | Self::HangUp => self,
         }
     }
 }

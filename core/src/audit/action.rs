@@ -29,6 +29,10 @@ pub enum Action {
     TenantReauthorizationRequired,
     /// A tenant was revoked.
     TenantRevoked,
+    /// An administrator proved the tenant by signing in.
+    ConsentAdministratorProven,
+    /// The administrator came back from Microsoft's consent page.
+    ConsentGiven,
     /// A consent flow ended without a connection.
     ConsentRejected,
     /// More was granted than we ask for; it is not used.
@@ -49,7 +53,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::InstallationCreated,
         Self::OrganizationCreated,
         Self::ApiKeyCreated,
@@ -63,6 +67,8 @@ impl Action {
         Self::TenantDegraded,
         Self::TenantReauthorizationRequired,
         Self::TenantRevoked,
+        Self::ConsentAdministratorProven,
+        Self::ConsentGiven,
         Self::ConsentRejected,
         Self::ConsentExcessPermissions,
         Self::SyncRequested,
@@ -89,6 +95,8 @@ impl Action {
             Self::TenantDegraded => "tenant.degraded",
             Self::TenantReauthorizationRequired => "tenant.reauthorizationRequired",
             Self::TenantRevoked => "tenant.revoked",
+            Self::ConsentAdministratorProven => "consent.administratorProven",
+            Self::ConsentGiven => "consent.given",
             Self::ConsentRejected => "consent.rejected",
             Self::ConsentExcessPermissions => "consent.excessPermissions",
             Self::SyncRequested => "sync.requested",

@@ -180,8 +180,9 @@ mod tests {
 
     #[test]
     fn l2_each_changed_field_is_named() {
-        let changes: [fn(&mut AuditRecord); 9] = [
+        let changes: [fn(&mut AuditRecord); 10] = [
             |row| row.org = OrgId::from_uuid(Uuid::from_u128(8)),
+            |row| row.sequence += 1,
             |row| row.id = AuditEventId::from_uuid(Uuid::from_u128(99)),
             |row| row.at += chrono::TimeDelta::microseconds(1),
             |row| row.actor_type = "apiKey".to_owned(),

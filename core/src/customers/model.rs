@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn everything_that_is_wrong_is_named_at_once() {
         let label = "a".repeat(64);
-        let long = format!("{}.com", ["a".repeat(60); 5].join("."));
+        let long = format!("{}.com", vec!["a".repeat(60); 5].join("."));
         let wrong = [
             "contoso",
             "contoso.com",

@@ -70,7 +70,9 @@ pub fn sweep_objects(
     let absence = unseen(tx, tenant, kind, generation, held_back)?;
     match (absence, held_back) {
         (Absence::Removed(_), _) => queries::remove_unseen(tx, tenant, kind, generation)?,
-        (Absence::HeldBack { .. }, Some(earlier)) => queries::remove_unseen(tx, tenant, kind, earlier)?,
+        (Absence::HeldBack { .. }, Some(earlier)) => {
+            queries::remove_unseen(tx, tenant, kind, earlier)?
+        }
         (Absence::HeldBack { .. }, None) => 0,
     };
     Ok(absence)
@@ -86,7 +88,9 @@ pub fn sweep_members(
     let absence = unseen_members(tx, tenant, generation, held_back)?;
     match (absence, held_back) {
         (Absence::Removed(_), _) => queries::remove_unseen_members(tx, tenant, generation)?,
-        (Absence::HeldBack { .. }, Some(earlier)) => queries::remove_unseen_members(tx, tenant, earlier)?,
+        (Absence::HeldBack { .. }, Some(earlier)) => {
+            queries::remove_unseen_members(tx, tenant, earlier)?
+        }
         (Absence::HeldBack { .. }, None) => 0,
     };
     Ok(absence)
@@ -96,7 +100,10 @@ pub fn sweep_members(
 fn judge(known: i64, vanished: i64, confirmed: i64) -> Absence {
     let (known, new) = (known - confirmed, vanished - confirmed);
     if is_suspicious(known, new) {
-        Absence::HeldBack { vanished: new, known }
+        Absence::HeldBack {
+            vanished: new,
+            known,
+        }
     } else {
         Absence::Removed(vanished)
     }

@@ -16,12 +16,13 @@ mod service_plans;
 pub use self::{
     absence::{Absence, sweep_members, sweep_objects, unseen, unseen_members},
     kind::{ObjectKind, text_key},
-    service::{InventoryService, Listing, ListingQuery, Summary},
+    service::{InventoryError, InventoryService, Listing, ListingQuery, Summary},
 };
 pub use crate::store::dialect::{MemberRow, ObjectRow};
 pub(crate) use crate::store::dialect::{upsert_members, upsert_objects};
-pub(crate) use queries::{
-    live_among, live_documents, mark_removed, name_members, remove_members, stored_documents, unnamed_members,
-};
 pub(crate) use purposes::set_purposes;
+pub(crate) use queries::{
+    live_among, live_documents, mark_removed, name_members, remove_members, stored_documents,
+    unnamed_members,
+};
 pub(crate) use service_plans::{Plans, read_plans};

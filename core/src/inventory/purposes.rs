@@ -18,9 +18,11 @@ pub(crate) fn set_purposes(
 ) -> Result<(), StoreError> {
     let keys: Vec<Uuid> = purposes.keys().copied().collect();
     for (key, text) in queries::live_among(tx, tenant, ObjectKind::Mailbox, &keys)? {
-        let mut mailbox: Mailbox = serde_json::from_str(&text).or(Err(StoreError::Corrupt { what: "mailbox" }))?;
+        let mut mailbox: Mailbox =
+            serde_json::from_str(&text).or(Err(StoreError::Corrupt { what: "mailbox" }))?;
         mailbox.user_purpose = purposes.get(&key).cloned();
-        let document = serde_json::to_string(&mailbox).or(Err(StoreError::Corrupt { what: "mailbox" }))?;
+        let document =
+            serde_json::to_string(&mailbox).or(Err(StoreError::Corrupt { what: "mailbox" }))?;
         queries::replace_document(tx, tenant, ObjectKind::Mailbox, key, &document)?;
     }
     Ok(())

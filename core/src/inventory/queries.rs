@@ -1,6 +1,9 @@
 //! The SQL of the inventory.
 
-use diesel::{dsl::count_star, prelude::*};
+use diesel::{
+    dsl::{count_star, exists, not},
+    prelude::*,
+};
 use uuid::Uuid;
 
 use super::ObjectKind;
@@ -63,7 +66,11 @@ pub(super) fn count_unseen(
 }
 
 /// How many objects there are, removed ones left out.
-pub(super) fn count(tx: &mut Scoped<'_>, tenant: TenantId, kind: ObjectKind) -> Result<i64, StoreError> {
+pub(super) fn count(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+) -> Result<i64, StoreError> {
     let org = tx.org();
     Ok(on_conn!(tx.conn, |c| objects::table
         .filter(objects::org_id.eq(org))
@@ -182,9 +189,16 @@ pub(crate) fn live_documents(
         if let Some(pattern) = &pattern {
             query = query.filter(objects::name.like(pattern).escape('\\'));
         }
-        query.order(objects::object_key).limit(limit).select((objects::object_key, objects::document)).load(c)
+        query
+            .order(objects::object_key)
+            .limit(limit)
+            .select((objects::object_key, objects::document))
+            .load(c)
     })?;
-    Ok(rows.into_iter().map(|(key, document)| (key.0, document)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(key, document)| (key.0, document))
+        .collect())
 }
 
 /// How many objects a search finds.
@@ -284,6 +298,23 @@ pub(super) fn live_document(
         .optional())?)
 }
 
+/// Hides members whose own object was removed: Microsoft hides them too, but keeps the membership, and
+/// says nothing when the object is restored. Expands to a condition on `group_members`.
+macro_rules! member_is_there {
+    () => {
+        not(exists(
+            objects::table
+                .filter(objects::org_id.eq(group_members::org_id))
+                .filter(objects::tenant_id.eq(group_members::tenant_id))
+                .filter(
+                    objects::kind.eq_any([ObjectKind::User.number(), ObjectKind::Group.number()]),
+                )
+                .filter(objects::object_key.eq(group_members::member_id))
+                .filter(objects::removed_at.is_not_null()),
+        ))
+    };
+}
+
 /// Members of a group by key order: (member, type, stored name).
 pub(super) fn members(
     tx: &mut Scoped<'_>,
@@ -298,6 +329,7 @@ pub(super) fn members(
             .filter(group_members::org_id.eq(org))
             .filter(group_members::tenant_id.eq(tenant))
             .filter(group_members::group_id.eq(StoredUuid(group)))
+            .filter(member_is_there!())
             .into_boxed();
         if let Some(after) = after {
             query = query.filter(group_members::member_id.gt(StoredUuid(after)));
@@ -305,19 +337,31 @@ pub(super) fn members(
         query
             .order(group_members::member_id)
             .limit(limit)
-            .select((group_members::member_id, group_members::member_type, group_members::name))
+            .select((
+                group_members::member_id,
+                group_members::member_type,
+                group_members::name,
+            ))
             .load(c)
     })?;
-    Ok(rows.into_iter().map(|(member, kind, name)| (member.0, kind, name)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(member, kind, name)| (member.0, kind, name))
+        .collect())
 }
 
 /// How many members a group has.
-pub(super) fn count_members(tx: &mut Scoped<'_>, tenant: TenantId, group: Uuid) -> Result<i64, StoreError> {
+pub(super) fn count_members(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    group: Uuid,
+) -> Result<i64, StoreError> {
     let org = tx.org();
     Ok(on_conn!(tx.conn, |c| group_members::table
         .filter(group_members::org_id.eq(org))
         .filter(group_members::tenant_id.eq(tenant))
         .filter(group_members::group_id.eq(StoredUuid(group)))
+        .filter(member_is_there!())
         .select(count_star())
         .get_result(c))?)
 }
@@ -352,7 +396,9 @@ pub(crate) fn unnamed_members(
     let ids: Vec<StoredUuid> = on_conn!(tx.conn, |c| group_members::table
         .filter(group_members::org_id.eq(org))
         .filter(group_members::tenant_id.eq(tenant))
-        .filter(group_members::member_type.ne_all(["#microsoft.graph.user", "#microsoft.graph.group"]))
+        .filter(
+            group_members::member_type.ne_all(["#microsoft.graph.user", "#microsoft.graph.group"])
+        )
         .filter(group_members::name.is_null())
         .filter(group_members::member_id.gt(after))
         .select(group_members::member_id)

@@ -96,15 +96,30 @@ impl InventoryService {
             .read(scope, move |tx| {
                 require_tenant(tx, tenant)?;
                 let search = query.search.as_deref();
-                let rows = queries::live_documents(tx, tenant, kind, query.after, search, i64::from(query.limit) + 1)?;
+                let rows = queries::live_documents(
+                    tx,
+                    tenant,
+                    kind,
+                    query.after,
+                    search,
+                    i64::from(query.limit) + 1,
+                )?;
                 let total = match search {
                     Some(search) => queries::count_matching(tx, tenant, kind, search)?,
                     None => queries::count(tx, tenant, kind)?,
                 };
                 let as_of = queries::as_of(tx, tenant, data_set_of(kind))?;
                 let (rows, next) = cut(rows, query.limit);
-                let items = rows.into_iter().map(|(_, document)| raw(document)).collect::<Result<_, _>>()?;
-                Ok::<_, InventoryError>(Listing { items, next, total, as_of })
+                let items = rows
+                    .into_iter()
+                    .map(|(_, document)| raw(document))
+                    .collect::<Result<_, _>>()?;
+                Ok::<_, InventoryError>(Listing {
+                    items,
+                    next,
+                    total,
+                    as_of,
+                })
             })
             .await?;
         match kind {
@@ -127,7 +142,8 @@ impl InventoryService {
         self.store
             .read(scope, move |tx| {
                 require_tenant(tx, tenant)?;
-                let document = queries::live_document(tx, tenant, ObjectKind::Organization, tenant.as_uuid())?;
+                let document =
+                    queries::live_document(tx, tenant, ObjectKind::Organization, tenant.as_uuid())?;
                 Ok(document.map(raw).transpose()?)
             })
             .await
@@ -147,9 +163,12 @@ impl InventoryService {
                 if queries::live_document(tx, tenant, ObjectKind::Group, group)?.is_none() {
                     return Err(InventoryError::NotFound);
                 }
-                let rows = queries::members(tx, tenant, group, query.after, i64::from(query.limit) + 1)?;
-                let rows: Vec<(Uuid, (String, Option<String>))> =
-                    rows.into_iter().map(|(id, kind, name)| (id, (kind, name))).collect();
+                let rows =
+                    queries::members(tx, tenant, group, query.after, i64::from(query.limit) + 1)?;
+                let rows: Vec<(Uuid, (String, Option<String>))> = rows
+                    .into_iter()
+                    .map(|(id, kind, name)| (id, (kind, name)))
+                    .collect();
                 let (rows, next) = cut(rows, query.limit);
                 let ids: Vec<Uuid> = rows.iter().map(|(id, _)| *id).collect();
                 let mut names = display_names(tx, tenant, ObjectKind::User, &ids)?;
@@ -163,24 +182,37 @@ impl InventoryService {
                     .collect::<Result<_, _>>()?;
                 let total = queries::count_members(tx, tenant, group)?;
                 let as_of = queries::as_of(tx, tenant, data_set_of(ObjectKind::Group))?;
-                Ok(Listing { items, next, total, as_of })
+                Ok(Listing {
+                    items,
+                    next,
+                    total,
+                    as_of,
+                })
             })
             .await
     }
 
     /// How much there is of everything.
-    pub async fn summary(&self, scope: &OrgScope, tenant: TenantId) -> Result<Summary, InventoryError> {
+    pub async fn summary(
+        &self,
+        scope: &OrgScope,
+        tenant: TenantId,
+    ) -> Result<Summary, InventoryError> {
         self.store
             .read(scope, move |tx| {
                 require_tenant(tx, tenant)?;
-                let newest = queries::live_documents(tx, tenant, ObjectKind::SecureScore, None, None, 1)?;
+                let newest =
+                    queries::live_documents(tx, tenant, ObjectKind::SecureScore, None, None, 1)?;
                 Ok(Summary {
                     users: queries::count(tx, tenant, ObjectKind::User)?,
                     groups: queries::count(tx, tenant, ObjectKind::Group)?,
                     licenses: queries::count(tx, tenant, ObjectKind::License)?,
                     devices: queries::count(tx, tenant, ObjectKind::Device)?,
                     mailboxes: queries::count(tx, tenant, ObjectKind::Mailbox)?,
-                    secure_score: newest.first().map(|(_, document)| score(document)).transpose()?,
+                    secure_score: newest
+                        .first()
+                        .map(|(_, document)| score(document))
+                        .transpose()?,
                 })
             })
             .await
@@ -192,8 +224,14 @@ impl InventoryService {
             .items
             .into_iter()
             .map(|item| {
-                let mut sku: Value = serde_json::from_str(item.get()).or(Err(corrupt("license")))?;
-                let text = |name: &str| sku.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+                let mut sku: Value =
+                    serde_json::from_str(item.get()).or(Err(corrupt("license")))?;
+                let text = |name: &str| {
+                    sku.get(name)
+                        .and_then(Value::as_str)
+                        .unwrap_or_default()
+                        .to_owned()
+                };
                 let (sku_id, part) = (text("skuId"), text("skuPartNumber"));
                 let sku_id = Uuid::try_parse(&sku_id).or(Err(corrupt("license")))?;
                 let (name, source) = license_names::display_name(sku_id, &part, &names);
@@ -209,8 +247,15 @@ impl InventoryService {
     }
 }
 
-fn require_tenant(tx: &mut crate::store::Scoped<'_>, tenant: TenantId) -> Result<(), InventoryError> {
-    if tenants::exists(tx, tenant)? { Ok(()) } else { Err(InventoryError::NotFound) }
+fn require_tenant(
+    tx: &mut crate::store::Scoped<'_>,
+    tenant: TenantId,
+) -> Result<(), InventoryError> {
+    if tenants::exists(tx, tenant)? {
+        Ok(())
+    } else {
+        Err(InventoryError::NotFound)
+    }
 }
 
 /// The data set that brings a collection.

@@ -69,26 +69,39 @@ struct ServicePlan {
 }
 
 /// The plans of the last complete read of the licences; `None` before the first.
-pub(crate) fn read_plans(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<Option<Plans>, StoreError> {
+pub(crate) fn read_plans(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+) -> Result<Option<Plans>, StoreError> {
     /// More SKUs than any tenant has.
     const ALL: i64 = 10_000;
     if queries::as_of(tx, tenant, "licenses")?.is_none() {
         return Ok(None);
     }
     let mut plans = Plans::default();
-    for (_, document) in queries::live_documents(tx, tenant, ObjectKind::License, None, None, ALL)? {
-        let sku: Sku = serde_json::from_str(&document).or(Err(StoreError::Corrupt { what: "license" }))?;
+    for (_, document) in queries::live_documents(tx, tenant, ObjectKind::License, None, None, ALL)?
+    {
+        let sku: Sku =
+            serde_json::from_str(&document).or(Err(StoreError::Corrupt { what: "license" }))?;
         // A suspended or deleted subscription gives no service; one in its grace period does.
-        if !matches!(sku.capability_status.as_deref(), Some("Enabled" | "Warning") | None) {
+        if !matches!(
+            sku.capability_status.as_deref(),
+            Some("Enabled" | "Warning") | None
+        ) {
             continue;
         }
         let ids = sku.service_plans.iter().flatten().filter_map(|plan| {
             let disabled = plan.provisioning_status.as_deref() == Some("Disabled");
-            plan.id.as_deref().filter(|_| !disabled).and_then(|id| Uuid::try_parse(id).ok())
+            plan.id
+                .as_deref()
+                .filter(|_| !disabled)
+                .and_then(|id| Uuid::try_parse(id).ok())
         });
         let ids: HashSet<Uuid> = ids.collect();
         if EXCHANGE.iter().any(|plan| ids.contains(plan)) {
-            plans.exchange_skus.extend(sku.sku_id.map(|id| id.to_ascii_lowercase()));
+            plans
+                .exchange_skus
+                .extend(sku.sku_id.map(|id| id.to_ascii_lowercase()));
         }
         plans.enabled.extend(ids);
     }

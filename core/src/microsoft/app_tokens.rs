@@ -53,7 +53,7 @@ impl AppToken {
 pub enum TokenError {
     /// Microsoft refused; the consent doctor knows more.
     #[error("token refused: {0}")]
-    Refused(#[source] MicrosoftError),
+    Refused(#[source] Box<MicrosoftError>),
     /// The token endpoint could not be reached or did not answer.
     #[error("token endpoint unavailable")]
     Unavailable(#[source] Arc<OutboundError>),

@@ -321,10 +321,9 @@ impl GraphSession {
             requestId = text(&headers, &REQUEST_ID),
             "microsoft graph answered"
         );
-        permit.answered(
-            number(&headers, &RESOURCE_UNIT),
-            number(&headers, &THROTTLE_PERCENTAGE),
-        );
+        // A batch's own header says nothing about its items.
+        let cost = ask.body.is_none().then(|| number(&headers, &RESOURCE_UNIT));
+        permit.answered(cost.flatten(), number(&headers, &THROTTLE_PERCENTAGE));
         if status.is_redirection() {
             return Ok(Reply::Redirect(
                 text(&headers, &LOCATION).map(str::to_owned),
@@ -344,16 +343,19 @@ impl GraphSession {
             let scope = text(&headers, &THROTTLE_SCOPE).map(str::to_owned);
             return Err(Setback::Throttled { wait, scope });
         }
+        // The status alone decides when its explanation cannot be read.
         let body = read_capped(response, ERROR_LIMIT).await.unwrap_or_default();
         let error = GraphError::from_answer(status.as_u16(), &body, ask.url.is_delta_link());
-        Err(match error {
-            GraphError::Unavailable { .. } => Setback::Passing { wait, error },
+        let of_token = matches!(
+            error,
             GraphError::Unauthorized(_) | GraphError::ClaimsChallenge(_)
-                if status == StatusCode::UNAUTHORIZED =>
-            {
-                Setback::TokenRefused(error)
-            }
-            other => Setback::Final(other),
+        );
+        Err(if matches!(error, GraphError::Unavailable { .. }) {
+            Setback::Passing { wait, error }
+        } else if of_token && status == StatusCode::UNAUTHORIZED {
+            Setback::TokenRefused(error)
+        } else {
+            Setback::Final(error)
         })
     }
 
@@ -460,3 +462,6 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 fn number<T: std::str::FromStr>(headers: &HeaderMap, name: &HeaderName) -> Option<T> {
     text(headers, name).and_then(|text| text.trim().parse().ok())
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,16 +34,18 @@ struct Item<'a> {
     url: &'a str,
 }
 
+/// The answer to a batch.
 #[derive(Deserialize)]
-struct Responses<'a> {
+pub(super) struct Responses<'a> {
     #[serde(borrow)]
-    responses: Vec<Answer<'a>>,
+    pub(super) responses: Vec<Answer<'a>>,
 }
 
+/// The answer to one item of it.
 #[derive(Deserialize)]
-struct Answer<'a> {
-    id: String,
-    status: u16,
+pub(super) struct Answer<'a> {
+    pub(super) id: String,
+    pub(super) status: u16,
     #[serde(default)]
     headers: HashMap<String, Value>,
     #[serde(borrow)]
@@ -71,9 +73,12 @@ impl GraphSession {
     ) -> Result<Vec<(K, BatchOutcome)>, GraphError> {
         let (keys, paths): (Vec<K>, Vec<GraphPath>) = items.into_iter().unzip();
         let mut outcomes = Vec::with_capacity(keys.len());
-        let mut batches = stream::iter(paths.chunks(BATCH_SIZE))
+        // Named futures in a list: a closure over borrowed chunks is not `Send` enough for a task.
+        let batches: Vec<_> = paths
+            .chunks(BATCH_SIZE)
             .map(|paths| self.one_batch(paths, workload, meter))
-            .buffered(BATCHES_AT_ONCE);
+            .collect();
+        let mut batches = stream::iter(batches).buffered(BATCHES_AT_ONCE);
         while let Some(batch) = batches.next().await {
             outcomes.extend(batch?);
         }
@@ -113,7 +118,7 @@ impl GraphSession {
                     None => *place = Some(Err(GraphError::unexpected("batch item without answer"))),
                 }
             }
-            let again = waits.len() + failed.len();
+            let mut again = waits.len();
             if let Some(wait) = self.longest_wait(&waits, throttled) {
                 throttled += 1;
                 let units = open.iter().map(|(_index, path)| path.units()).sum();
@@ -127,6 +132,7 @@ impl GraphSession {
                 if self.patience().backoff.allows_after(passing) {
                     tokio::time::sleep(self.patience().backoff.wait(passing)).await;
                     passing += 1;
+                    again += failed.len();
                 } else {
                     for (index, error) in failed {
                         if let Some(place) = outcomes.get_mut(index) {
@@ -185,10 +191,14 @@ impl GraphSession {
         match answer.status {
             200..=299 => Fate::Settled(Ok(body)),
             429 => Fate::Throttled(self.item_wait(answer)),
-            status => match GraphError::from_answer(status, &body, false) {
-                error @ GraphError::Unavailable { .. } => Fate::Passing(error),
-                error => Fate::Settled(Err(error)),
-            },
+            status => {
+                let error = GraphError::from_answer(status, &body, false);
+                if matches!(error, GraphError::Unavailable { .. }) {
+                    Fate::Passing(error)
+                } else {
+                    Fate::Settled(Err(error))
+                }
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
         meter::Meter,
         throttle::Workload,
     },
-    outbound::{OutboundError, next_chunk},
+    outbound::next_chunk,
 };
 
 /// A report while it is downloaded, piece by piece.
@@ -104,14 +104,7 @@ impl GraphSession {
         let mut request = Request::new(Method::GET, url);
         *request.timeout_mut() = Some(self.patience().report_time);
         meter.count_request();
-        let response = self
-            .http()
-            .execute(request)
-            .await
-            .map_err(|error| match error {
-                OutboundError::TargetRefused => GraphError::ForeignLink,
-                other => unavailable(other),
-            })?;
+        let response = self.http().execute(request).await.map_err(unavailable)?;
         match response.status() {
             StatusCode::OK => Ok(response),
             status if status.is_redirection() => Err(GraphError::ForeignLink),

@@ -295,9 +295,9 @@ fn read_claims(
             .filter_map(|role| role.parse().ok())
             .collect()
     });
-    let acct = claims.get("acct").and_then(|acct| match acct {
-        Value::String(text) => text.parse().ok(),
-        other => other.as_i64(),
+    let acct = claims.get("acct").and_then(|acct| match acct.as_str() {
+        Some(text) => text.parse().ok(),
+        None => acct.as_i64(),
     });
     Ok(IdClaims {
         tid: expected.tenant,

@@ -89,7 +89,7 @@ pub struct SignedIn {
 pub enum ExchangeError {
     /// Microsoft refused.
     #[error("code refused: {0}")]
-    Refused(#[source] MicrosoftError),
+    Refused(#[source] Box<MicrosoftError>),
     /// Our own certificate does not sign. The code was not sent.
     #[error("client credential cannot be used")]
     Credential(#[source] CredentialError),
@@ -318,7 +318,7 @@ struct Carrier<'a>(&'a Outbound);
 #[derive(Debug, thiserror::Error)]
 enum CarrierError {
     #[error("refused: {0}")]
-    Refused(MicrosoftError),
+    Refused(Box<MicrosoftError>),
     #[error("not carried")]
     Outbound(#[source] OutboundError),
     #[error("answer could not be rebuilt")]
@@ -343,10 +343,8 @@ impl<'c> AsyncHttpClient<'c> for Carrier<'_> {
                 .await
                 .map_err(CarrierError::Outbound)?;
             if status != http::StatusCode::OK {
-                return Err(CarrierError::Refused(MicrosoftError::from_answer(
-                    status.as_u16(),
-                    &body,
-                )));
+                let error = MicrosoftError::from_answer(status.as_u16(), &body);
+                return Err(CarrierError::Refused(Box::new(error)));
             }
             http::Response::builder()
                 .status(status)
@@ -395,3 +393,6 @@ fn is_passing(error: &TokenError) -> bool {
         TokenError::UnexpectedAnswer | TokenError::Credential(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

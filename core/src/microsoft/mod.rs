@@ -12,6 +12,8 @@ pub mod cloud;
 pub mod connection;
 pub mod consent_doctor;
 pub mod data_set;
+#[cfg(test)]
+pub(crate) mod examples;
 pub mod graph;
 pub mod graph_batch;
 pub mod graph_error;
@@ -23,9 +25,11 @@ pub mod meter;
 pub mod page;
 pub mod permissions;
 mod retry_after;
+mod signed_in_roles;
 mod signing_keys;
 pub mod tenant_lookup;
 pub mod throttle;
 mod token_answer;
 
 pub use backoff::Backoff;
+pub use signed_in_roles::signed_in_roles;

@@ -68,6 +68,12 @@ impl KeySet {
         Some(Self(keys))
     }
 
+    /// How many keys there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether a signature by RS256 is that of a key which may sign for this issuer. `None`: no such
     /// key is known. Without a `kid` there must be no choice.
     pub(crate) fn verifies(

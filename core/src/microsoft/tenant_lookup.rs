@@ -115,10 +115,10 @@ pub struct ResolvedTenant {
 pub enum LookupError {
     /// Microsoft knows none by this name here.
     #[error("tenant not found")]
-    NotFound(#[source] MicrosoftError),
+    NotFound(#[source] Box<MicrosoftError>),
     /// Microsoft says this can be no tenant's name.
     #[error("not a tenant's name")]
-    Invalid(#[source] MicrosoftError),
+    Invalid(#[source] Box<MicrosoftError>),
     /// It names the tenant of personal accounts, or none that could be a customer.
     #[error("personal accounts are no tenant")]
     PersonalAccounts,
@@ -128,14 +128,14 @@ pub enum LookupError {
         /// Which one, if that can be told.
         actual: Option<MicrosoftCloud>,
         /// What Microsoft said, if it was Microsoft who said so.
-        source: Option<MicrosoftError>,
+        source: Option<Box<MicrosoftError>>,
     },
     /// Microsoft could not be reached or failed; trying again may help.
     #[error("tenant lookup unavailable")]
     Unavailable(#[source] Option<OutboundError>),
     /// Microsoft refused for another reason.
     #[error("tenant lookup refused: {0}")]
-    Refused(#[source] MicrosoftError),
+    Refused(#[source] Box<MicrosoftError>),
     /// An answer that is no metadata document of one tenant of the configured authority.
     #[error("unexpected metadata: {0}")]
     UnexpectedAnswer(&'static str),
@@ -170,13 +170,18 @@ pub async fn resolve(
         .await
         .map_err(unavailable)?;
     if status.is_success() {
-        read(&body, hint, profile)
+        read_metadata(&body, hint, profile)
     } else {
         Err(refusal(MicrosoftError::from_answer(status.as_u16(), &body)))
     }
 }
 
-fn read(
+/// Reads a tenant's OpenID metadata.
+///
+/// # Errors
+/// When it is not that of one tenant of the configured authority and cloud, or of another tenant than
+/// a GUID asked for.
+pub(crate) fn read_metadata(
     body: &[u8],
     hint: &TenantHint,
     profile: &CloudProfile,
@@ -256,6 +261,7 @@ fn cloud_of_sub_scope(sub_scope: &str) -> Option<MicrosoftCloud> {
 
 fn refusal(error: MicrosoftError) -> LookupError {
     let code = consent_doctor::diagnose(&error).code;
+    let error = Box::new(error);
     if code == DiagnosisCode::TenantNotFound {
         LookupError::NotFound(error)
     } else if code == DiagnosisCode::InvalidTenant {
@@ -276,249 +282,4 @@ fn refusal(error: MicrosoftError) -> LookupError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TENANT: &str = "0b8f1a52-6a5e-4b0e-8f6e-0d7a5f3b9c11";
-
-    fn profile(cloud: MicrosoftCloud) -> CloudProfile {
-        CloudProfile::new(cloud, None, None).unwrap()
-    }
-
-    fn document(issuer: &str, sub_scope: Option<&str>) -> Vec<u8> {
-        serde_json::json!({
-            "issuer": issuer,
-            "token_endpoint": issuer.replace("/v2.0", "/oauth2/v2.0/token"),
-            "tenant_region_scope": "EU",
-            "tenant_region_sub_scope": sub_scope,
-            "new": [1],
-        })
-        .to_string()
-        .into_bytes()
-    }
-
-    #[test]
-    fn domains_and_ids_are_read_strictly() {
-        for (text, domain) in [
-            ("contoso.com", "contoso.com"),
-            (" Contoso.OnMicrosoft.com ", "contoso.onmicrosoft.com"),
-            ("bücher.example", "xn--bcher-kva.example"),
-            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
-            ("a-b.c1.example", "a-b.c1.example"),
-        ] {
-            assert_eq!(
-                TenantHint::parse(text),
-                Ok(TenantHint::Domain(domain.to_owned())),
-                "{text}"
-            );
-        }
-        let id = TenantHint::Id(TENANT.parse().unwrap());
-        assert_eq!(TenantHint::parse(&TENANT.to_uppercase()), Ok(id));
-    }
-
-    #[test]
-    fn j6_what_could_change_the_path_is_no_tenant() {
-        let long_label = format!("{}.example", "a".repeat(64));
-        let long_name = format!("{}example", "a.".repeat(130));
-        for text in [
-            "",
-            " ",
-            "contoso",
-            "common",
-            "organizations",
-            "consumers",
-            "contoso.com/x",
-            "../x.y",
-            "a..b",
-            ".contoso.com",
-            "contoso.com.",
-            "contoso.com?x=1",
-            "contoso.com#x",
-            "con toso.com",
-            "contoso.com\r\nx",
-            "%2e%2e.example",
-            "contoso%2ecom",
-            "user@contoso.com",
-            "https://contoso.com",
-            "contoso.com:443",
-            "127.0.0.1",
-            "0x7f.1",
-            "[::1]",
-            "-a.example",
-            "a-.example",
-            "a_b.example",
-            "xn--.example",
-            "{tenantid}",
-            "00000000-0000-0000-0000-000000000000",
-            "0b8f1a526a5e4b0e8f6e0d7a5f3b9c11",
-            "{0b8f1a52-6a5e-4b0e-8f6e-0d7a5f3b9c11}",
-            &long_label,
-            &long_name,
-        ] {
-            assert_eq!(TenantHint::parse(text), Err(InvalidHint), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_tenants_metadata_gives_its_id() {
-        let profile = profile(MicrosoftCloud::Global);
-        let hint = TenantHint::parse("contoso.example").unwrap();
-        let body = document(
-            &format!("https://login.microsoftonline.com/{TENANT}/v2.0"),
-            None,
-        );
-        let found = read(&body, &hint, &profile).unwrap();
-        assert_eq!(found.tenant_id.to_string(), TENANT);
-        assert_eq!(found.domain.as_deref(), Some("contoso.example"));
-        assert_eq!(found.region_scope.as_deref(), Some("EU"));
-        assert_eq!(found.region_sub_scope, None);
-    }
-
-    #[test]
-    fn an_overridden_authority_is_the_expected_issuer() {
-        let profile =
-            CloudProfile::new(MicrosoftCloud::Global, Some("http://127.0.0.1:9"), None).unwrap();
-        let hint = TenantHint::parse("contoso.example").unwrap();
-        let own = document(&format!("http://127.0.0.1:9/{TENANT}/v2.0"), None);
-        assert!(read(&own, &hint, &profile).is_ok());
-        let microsofts = document(
-            &format!("https://login.microsoftonline.com/{TENANT}/v2.0"),
-            None,
-        );
-        assert!(matches!(
-            read(&microsofts, &hint, &profile),
-            Err(LookupError::UnexpectedAnswer(_))
-        ));
-    }
-
-    #[test]
-    fn metadata_that_fits_no_single_tenant_is_refused() {
-        let profile = profile(MicrosoftCloud::Global);
-        let hint = TenantHint::parse("contoso.example").unwrap();
-        for issuer in [
-            "https://login.microsoftonline.com/{tenantid}/v2.0".to_owned(),
-            format!("https://login.microsoftonline.com/{TENANT}/v1.0"),
-            format!("https://login.microsoftonline.com/{TENANT}/v2.0/"),
-            format!("https://login.microsoftonline.com.example/{TENANT}/v2.0"),
-            format!("https://evil.example/{TENANT}/v2.0"),
-            String::new(),
-        ] {
-            let read = read(&document(&issuer, None), &hint, &profile);
-            assert!(
-                matches!(read, Err(LookupError::UnexpectedAnswer(_))),
-                "{issuer}"
-            );
-        }
-        let other = TenantHint::parse("7c0a9f3e-1111-4222-8333-444455556666").unwrap();
-        let body = document(
-            &format!("https://login.microsoftonline.com/{TENANT}/v2.0"),
-            None,
-        );
-        assert!(matches!(
-            read(&body, &other, &profile),
-            Err(LookupError::UnexpectedAnswer(_))
-        ));
-        assert!(matches!(
-            read(b"<html>", &hint, &profile),
-            Err(LookupError::UnexpectedAnswer(_))
-        ));
-        let consumers = document(
-            &format!("https://login.microsoftonline.com/{CONSUMER_TENANT}/v2.0"),
-            None,
-        );
-        assert!(matches!(
-            read(&consumers, &hint, &profile),
-            Err(LookupError::PersonalAccounts)
-        ));
-    }
-
-    #[test]
-    fn g8_a_tenant_of_another_cloud_is_told_by_its_hosts() {
-        let hint = TenantHint::parse("contoso.example").unwrap();
-        for (cloud, host, actual) in [
-            (
-                MicrosoftCloud::Global,
-                "login.microsoftonline.us",
-                MicrosoftCloud::UsGov,
-            ),
-            (
-                MicrosoftCloud::Global,
-                "login.partner.microsoftonline.cn",
-                MicrosoftCloud::China,
-            ),
-            (
-                MicrosoftCloud::UsGov,
-                "login.microsoftonline.com",
-                MicrosoftCloud::Global,
-            ),
-            (
-                MicrosoftCloud::UsGovDod,
-                "login.chinacloudapi.cn",
-                MicrosoftCloud::China,
-            ),
-            (
-                MicrosoftCloud::China,
-                "login.microsoftonline.us",
-                MicrosoftCloud::UsGov,
-            ),
-        ] {
-            let body = document(&format!("https://{host}/{TENANT}/v2.0"), None);
-            let read = read(&body, &hint, &profile(cloud));
-            assert!(
-                matches!(read, Err(LookupError::WrongCloud { actual: Some(found), .. }) if found == actual),
-                "{cloud} {host}"
-            );
-        }
-    }
-
-    #[test]
-    fn g8_the_two_us_government_clouds_are_told_apart_by_sub_scope() {
-        let hint = TenantHint::parse("contoso.example").unwrap();
-        for cloud in MicrosoftCloud::ALL {
-            for (sub_scope, home) in [
-                (None, None),
-                (Some("somethingNew"), None),
-                (Some("GCC"), Some(MicrosoftCloud::Global)),
-                (Some("DODCON"), Some(MicrosoftCloud::UsGov)),
-                (Some("DOD"), Some(MicrosoftCloud::UsGovDod)),
-            ] {
-                let profile = profile(cloud);
-                let body = document(&format!("{}/{TENANT}/v2.0", profile.authority()), sub_scope);
-                let fits = home.is_none_or(|home| home == cloud);
-                assert_eq!(
-                    read(&body, &hint, &profile).is_ok(),
-                    fits,
-                    "{cloud} {sub_scope:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn microsofts_refusals_are_typed() {
-        let refused = |status, number: u32| {
-            let body = format!(r#"{{"error":"invalid_request","error_codes":[{number}]}}"#);
-            refusal(MicrosoftError::from_answer(status, body.as_bytes()))
-        };
-        assert!(matches!(refused(400, 90002), LookupError::NotFound(_)));
-        assert!(matches!(refused(400, 900_023), LookupError::Invalid(_)));
-        for number in [90038, 900_432, 900_382] {
-            assert!(matches!(
-                refused(400, number),
-                LookupError::WrongCloud {
-                    source: Some(_),
-                    ..
-                }
-            ));
-        }
-        assert!(matches!(
-            refused(400, 90033),
-            LookupError::Unavailable(None)
-        ));
-        assert!(matches!(
-            refusal(MicrosoftError::from_answer(503, b"")),
-            LookupError::Unavailable(None)
-        ));
-        assert!(matches!(refused(400, 9_002_313), LookupError::Refused(_)));
-    }
-}
+mod tests;

@@ -311,6 +311,12 @@ impl Limiter {
         }
     }
 
+    /// Until when everybody waits, if they do.
+    #[cfg(test)]
+    pub(crate) fn paused_until(&self) -> Option<Instant> {
+        lock(&self.state).paused_until
+    }
+
     fn is_at_rest(&self, now: Instant) -> bool {
         let mut state = lock(&self.state);
         let paused = state.paused_until.is_some_and(|until| until > now);
@@ -436,3 +442,6 @@ impl Window {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

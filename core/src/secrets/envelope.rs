@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn v1_nonces_do_not_repeat() {
         let mut seen = std::collections::HashSet::new();
-        for _ in 0..100_000 {
+        for _ in 0..200_000 {
             let sealed = seal(&key(), IDS, b"", b"").unwrap();
             assert!(seen.insert(sealed[HEADER..HEADER + 12].to_vec()));
         }
@@ -170,10 +170,14 @@ mod tests {
 
     #[test]
     fn v1_an_unknown_version_or_algorithm_is_refused() {
+        let sealed = seal(&key(), IDS, b"c", b"secret").unwrap();
         for position in 0..2 {
-            let mut sealed = seal(&key(), IDS, b"c", b"secret").unwrap();
-            sealed[position] = 2;
-            assert_eq!(open(&key(), b"c", &sealed).err(), Some(DecryptError));
+            for value in (0..=u8::MAX).filter(|value| *value != sealed[position]) {
+                let mut changed = sealed.clone();
+                changed[position] = value;
+                assert_eq!(key_ids(&changed), Err(DecryptError), "{position} {value}");
+                assert_eq!(open(&key(), b"c", &changed).err(), Some(DecryptError));
+            }
         }
     }
 
@@ -199,6 +203,12 @@ mod tests {
                 Some(DecryptError),
                 "cut at {length}"
             );
+        }
+        for added in [0, 1, 0xFF] {
+            let longer = [sealed.as_slice(), &[added]].concat();
+            assert_eq!(open(&key(), b"context", &longer).err(), Some(DecryptError));
+            let shifted = [&[added], sealed.as_slice()].concat();
+            assert_eq!(open(&key(), b"context", &shifted).err(), Some(DecryptError));
         }
     }
 

@@ -16,6 +16,9 @@ use super::{SecretBytes, SecretText};
 /// Length of the key in bytes.
 pub const KEY_LENGTH: usize = 32;
 
+/// Length of the key in base64, padding included.
+const TEXT_LENGTH: usize = 44;
+
 /// What a sub-key of the master key is for. Keys for different purposes have nothing in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubKey {
@@ -89,11 +92,12 @@ impl MasterKey {
     pub fn from_file(path: &Path) -> Result<Self, MasterKeyError> {
         let file = File::open(path).map_err(|source| failed(path, source))?;
         refuse_exposed(&file, path)?;
-        let mut text = String::new();
-        file.take(4096)
+        // Room for more than is read: text that grows leaves copies of the key behind.
+        let mut text = Zeroizing::new(String::with_capacity(512));
+        file.take(256)
             .read_to_string(&mut text)
             .map_err(|source| failed(path, source))?;
-        Self::from_base64(&SecretText::new(text))
+        Self::from_base64(&SecretText::new(std::mem::take(&mut *text)))
     }
 
     /// Where the key of a SQLite database stands when none is given.
@@ -104,26 +108,22 @@ impl MasterKey {
     }
 
     /// Makes a new key beside a database: mode 0600, never over a file that is there, and on the disk
-    /// before it is used.
+    /// before it is used. Nobody ever sees half a key, and a kill on the way leaves none.
     ///
     /// # Errors
-    /// See [`MasterKeyError`].
+    /// See [`MasterKeyError`]; a key that is there already is its `File` with `AlreadyExists`.
     pub fn generate_beside(database: &Path) -> Result<(Self, PathBuf), MasterKeyError> {
         let path = Self::path_beside(database);
         let key = SecretBytes::filled_by(|bytes| {
             rand::fill(bytes).or(Err(MasterKeyError::NoRandomness))
         })?;
-        let text = Zeroizing::new(format!("{}\n", STANDARD.encode(key.expose())));
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options
-            .open(&path)
-            .map_err(|source| failed(&path, source))?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .and_then(|()| sync_folder(&path))
+        let mut suffix = [0_u8; 8];
+        rand::fill(&mut suffix).or(Err(MasterKeyError::NoRandomness))?;
+        let mut text = Zeroizing::new([b'\n'; TEXT_LENGTH + 1]);
+        STANDARD
+            .encode_slice(key.expose(), text.as_mut_slice())
+            .map_err(std::io::Error::other)
+            .and_then(|_length| publish(&path, &hex::encode(suffix), text.as_slice()))
             .map_err(|source| failed(&path, source))?;
         Ok((Self { key }, path))
     }
@@ -151,6 +151,11 @@ impl MasterKey {
     /// What the database keeps to recognise the key by: it says nothing about the key (V8).
     pub fn check_value(&self) -> Vec<u8> {
         self.sub_key(SubKey::CheckValue).expose().to_vec()
+    }
+
+    /// Whether a database's check value was made by this key (V8).
+    pub fn fits(&self, check_value: &[u8]) -> bool {
+        self.sub_key(SubKey::CheckValue).matches(check_value)
     }
 }
 
@@ -181,6 +186,27 @@ fn refuse_exposed(_file: &File, _path: &Path) -> Result<(), MasterKeyError> {
     Ok(())
 }
 
+/// Writes a file under a name of its own, then gives it the wanted name, which fails when that is
+/// taken.
+fn publish(path: &Path, suffix: &str, content: &[u8]) -> std::io::Result<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".");
+    part.push(suffix);
+    let part = PathBuf::from(part);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&part)?;
+    let published = file
+        .write_all(content)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| std::fs::hard_link(&part, path));
+    std::fs::remove_file(&part)?;
+    published?;
+    sync_folder(path)
+}
+
 /// Makes the new name in the folder as durable as the file.
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     let folder = path
@@ -189,6 +215,22 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
         .unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
+
+/// ```compile_fail,E0599
+/// fn twice(key: tenantry_core::secrets::MasterKey) {
+///     let second: tenantry_core::secrets::MasterKey = key.clone();
+/// }
+/// ```
+#[cfg(doctest)]
+mod v10_a_master_key_cannot_be_cloned {}
+
+/// ```compile_fail,E0277
+/// fn show(key: tenantry_core::secrets::MasterKey) {
+///     println!("{key:?}");
+/// }
+/// ```
+#[cfg(doctest)]
+mod v10_a_master_key_cannot_be_printed {}
 
 #[cfg(test)]
 mod tests {
@@ -203,6 +245,61 @@ mod tests {
         assert_eq!(key(1).check_value(), key(1).check_value());
         assert_ne!(key(1).check_value(), key(2).check_value());
         assert_ne!(key(1).check_value(), vec![1; 32]);
+        assert!(key(1).fits(&key(1).check_value()));
+        assert!(!key(2).fits(&key(1).check_value()));
+        assert!(!key(1).fits(&[]));
+        assert!(!key(1).fits(&key(1).check_value()[..31]));
+    }
+
+    #[test]
+    fn v1_sub_keys_are_those_that_another_implementation_derives() {
+        let expected = [
+            (
+                SubKey::Wrap,
+                "ae9cda9cfbf898ecee200962d4247a1bd3320161cbaa518d1016e38693c1b999",
+            ),
+            (
+                SubKey::ApiKey,
+                "0a25e9ff94603fef2aa0d0ccba499c5497e321cf12367de48f69e9cf8cb4192e",
+            ),
+            (
+                SubKey::Cursor,
+                "080c1b6d94bcd599665f9e9cee1bb56807695b4a977f8dd9ad14af43c3a34947",
+            ),
+            (
+                SubKey::CheckValue,
+                "ba7b47317fd4f42ae7d81c2f5dadb328a56175e8424931be7fc022d71a24e5b2",
+            ),
+        ];
+        for (purpose, bytes) in expected {
+            assert_eq!(
+                hex::encode(key(1).sub_key(purpose).expose()),
+                bytes,
+                "{purpose:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn v9_errors_about_a_key_file_never_repeat_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        for content in ["canary-5f2a", &"canary-5f2a".repeat(10_000)] {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            options
+                .open(&path)
+                .unwrap()
+                .write_all(content.as_bytes())
+                .unwrap();
+            let error = MasterKey::from_file(&path).err().unwrap();
+            assert!(
+                !format!("{error} {error:?}").contains("canary"),
+                "{error:?}"
+            );
+        }
     }
 
     #[test]
@@ -245,8 +342,19 @@ mod tests {
         );
         assert!(matches!(
             MasterKey::generate_beside(&database),
-            Err(MasterKeyError::File { .. })
+            Err(MasterKeyError::File { source, .. })
+                if source.kind() == std::io::ErrorKind::AlreadyExists
         ));
+        assert!(
+            MasterKey::from_file(&path)
+                .unwrap()
+                .fits(&made.check_value())
+        );
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "no part is left behind"
+        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
@@ -254,11 +362,13 @@ mod tests {
                 std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
                 0o600
             );
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-            assert!(matches!(
-                MasterKey::from_file(&path),
-                Err(MasterKeyError::Exposed(_))
-            ));
+            for mode in [0o640, 0o620, 0o610, 0o604, 0o602, 0o601] {
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+                assert!(
+                    matches!(MasterKey::from_file(&path), Err(MasterKeyError::Exposed(_))),
+                    "{mode:o}"
+                );
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{
 
 use aws_lc_rs::{digest, rand};
 use uuid::Uuid;
+use zeroize::Zeroize as _;
 
 use super::{
     SecretBytes, SecretText,
@@ -147,20 +148,18 @@ impl Vault {
         context: &VaultContext,
         wrapped: &[u8],
     ) -> Result<DataKey, DecryptError> {
-        let ids = envelope::key_ids(wrapped)?;
-        if ids.kek != self.0.kek {
-            return Err(DecryptError);
-        }
-        let plain = self.opened(envelope::open(
-            &self.0.wrap,
-            &self.key_aad(context),
-            wrapped,
-        ))?;
-        let key = SecretBytes::copy_of(&plain).ok_or(DecryptError)?;
-        Ok(DataKey {
-            key,
-            ids,
-            sealings: AtomicU64::new(0),
+        self.opened(context, || {
+            let ids = envelope::key_ids(wrapped)?;
+            if ids.kek != self.0.kek {
+                return Err(DecryptError);
+            }
+            let plain = envelope::open(&self.0.wrap, &self.key_aad(context), wrapped)?;
+            let key = SecretBytes::copy_of(&plain).ok_or(DecryptError)?;
+            Ok(DataKey {
+                key,
+                ids,
+                sealings: AtomicU64::new(0),
+            })
         })
     }
 
@@ -195,23 +194,42 @@ impl Vault {
         context: &VaultContext,
         sealed: &[u8],
     ) -> Result<SecretText, DecryptError> {
-        if envelope::key_ids(sealed)? != key.ids {
-            return Err(DecryptError);
-        }
-        let plain = self.opened(envelope::open(&key.key, &self.secret_aad(context), sealed))?;
-        let text = std::str::from_utf8(&plain).or(Err(DecryptError))?;
-        Ok(SecretText::new(text.to_owned()))
+        self.opened(context, || {
+            // The master key may have been another one then: only the data key has to be the same.
+            if envelope::key_ids(sealed)?.dek != key.ids.dek {
+                return Err(DecryptError);
+            }
+            let mut plain = envelope::open(&key.key, &self.secret_aad(context), sealed)?;
+            match String::from_utf8(std::mem::take(&mut *plain)) {
+                Ok(text) => Ok(SecretText::new(text)),
+                Err(not_text) => {
+                    not_text.into_bytes().zeroize();
+                    Err(DecryptError)
+                }
+            }
+        })
     }
 
-    /// How many times something was decrypted since the start: listing must not move it (V12).
+    /// How many times something was decrypted, or tried to be, since the start: listing must not move
+    /// it (V12).
     pub fn decrypts(&self) -> u64 {
         self.0.decrypts.load(Relaxed)
     }
 
-    fn opened<T>(&self, outcome: Result<T, DecryptError>) -> Result<T, DecryptError> {
+    /// Counts an opening, and alerts the operator to every one that fails, whatever the cause (V4).
+    fn opened<T>(
+        &self,
+        context: &VaultContext,
+        open: impl FnOnce() -> Result<T, DecryptError>,
+    ) -> Result<T, DecryptError> {
         self.0.decrypts.fetch_add(1, Relaxed);
+        let outcome = open();
         if outcome.is_err() {
             tracing::error!(
+                organizationId = %context.org,
+                subject = %context.subject,
+                tenantId = %context.tenant,
+                kind = ?context.kind,
                 "a sealed secret could not be opened: damaged, moved or sealed by another key"
             );
         }
@@ -257,6 +275,22 @@ fn fields(fields: &[&[u8]]) -> Vec<u8> {
     }
     bytes
 }
+
+/// ```compile_fail,E0599
+/// fn twice(key: tenantry_core::secrets::DataKey) {
+///     let second: tenantry_core::secrets::DataKey = key.clone();
+/// }
+/// ```
+#[cfg(doctest)]
+mod v10_a_data_key_cannot_be_cloned {}
+
+/// ```compile_fail,E0277
+/// fn show(key: tenantry_core::secrets::DataKey) {
+///     println!("{key:?}");
+/// }
+/// ```
+#[cfg(doctest)]
+mod v10_a_data_key_cannot_be_printed {}
 
 #[cfg(test)]
 mod tests {
@@ -407,5 +441,142 @@ mod tests {
         let key = vault.unwrap_data_key(&context(), &wrapped).unwrap();
         vault.open(&key, &context(), &sealed).unwrap();
         assert_eq!(vault.decrypts(), 2);
+    }
+
+    /// Places that differ in each way, with ids that are each other's, so that swapped fields are
+    /// among them.
+    fn places() -> Vec<VaultContext> {
+        let kinds = [
+            SecretKind::FlowVerifier,
+            SecretKind::FlowNonce,
+            SecretKind::LinkToken,
+            SecretKind::IdempotentAnswer,
+        ];
+        let ids = [
+            (1, 2, 3),
+            (1, 2, 4),
+            (1, 3, 2),
+            (2, 1, 3),
+            (2, 3, 1),
+            (3, 2, 1),
+            (1, 1, 1),
+            (0, 2, 3),
+        ];
+        let mut places = Vec::new();
+        for (org, subject, tenant) in ids {
+            for kind in kinds {
+                for purpose in [Purpose::Read, Purpose::Write] {
+                    for generation in [0, 1, 256] {
+                        places.push(VaultContext {
+                            org: OrgId::from_uuid(Uuid::from_u128(org)),
+                            subject: Uuid::from_u128(subject),
+                            tenant: Uuid::from_u128(tenant),
+                            kind,
+                            purpose,
+                            generation,
+                        });
+                    }
+                }
+            }
+        }
+        places
+    }
+
+    #[test]
+    fn v3_every_secret_moved_to_every_other_place_stays_shut() {
+        let vault = vault();
+        // One key for all, so that only what is bound can tell the places apart.
+        let (key, _) = vault.new_data_key(&context()).unwrap();
+        let places = places();
+        for home in &places {
+            let sealed = vault.seal(&key, home, &secret()).unwrap();
+            for other in &places {
+                let opened = vault.open(&key, other, &sealed);
+                assert_eq!(opened.is_ok(), home == other, "{home:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn v2_every_data_key_moved_to_every_other_connection_stays_wrapped() {
+        let vault = vault();
+        let places = places();
+        for home in places.iter().step_by(24) {
+            let (_, wrapped) = vault.new_data_key(home).unwrap();
+            for other in &places {
+                let same = (home.org, home.subject, home.tenant)
+                    == (other.org, other.subject, other.tenant);
+                let unwrapped = vault.unwrap_data_key(other, &wrapped);
+                assert_eq!(unwrapped.is_ok(), same, "{home:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn v1_what_another_implementation_sealed_opens() {
+        // Made elsewhere after the layout in envelope.rs, so that the stored form cannot drift unseen.
+        let wrapped = hex::decode(concat!(
+            "0101d9a733aedf3e87d7d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4050505050505050505050505",
+            "184e24ef6418139bf3d403f8556e2d865222f17f2cce2940a3bff46296711c4d6aa0bc27f3ebc035b014d7e15b620c04",
+        ));
+        let sealed = hex::decode(concat!(
+            "0101d9a733aedf3e87d7d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4060606060606060606060606",
+            "a83507099c7b1cb8fda062de156f941d36c34d3b87940a7a9e3be1ecd37281f1d0d39f",
+        ));
+        let key = vault()
+            .unwrap_data_key(&context(), &wrapped.unwrap())
+            .unwrap();
+        let opened = vault().open(&key, &context(), &sealed.unwrap()).unwrap();
+        assert!(opened.matches("0123456789-verifier"));
+    }
+
+    #[test]
+    fn v3_a_wrapped_key_and_a_sealed_secret_cannot_stand_in_for_each_other() {
+        let vault = vault();
+        let (key, wrapped) = vault.new_data_key(&context()).unwrap();
+        let sealed = vault.seal(&key, &context(), &secret()).unwrap();
+        assert!(vault.open(&key, &context(), &wrapped).is_err());
+        assert!(vault.unwrap_data_key(&context(), &sealed).is_err());
+        // Not even when the header claims another data key.
+        let (other, _) = vault.new_data_key(&context()).unwrap();
+        let mut relabelled = sealed;
+        relabelled[10..26].copy_from_slice(&other.ids.dek);
+        assert!(vault.open(&other, &context(), &relabelled).is_err());
+        assert!(vault.open(&key, &context(), &relabelled).is_err());
+    }
+
+    #[test]
+    fn v4_every_cause_is_refused_alike_and_counted() {
+        let vault = vault();
+        let (key, _) = vault.new_data_key(&context()).unwrap();
+        let mut refused = 0;
+        for stored in [
+            &b""[..],
+            b"a refresh token",
+            &[b'A'; 500],
+            &[0; 500],
+            &[1; 500],
+        ] {
+            assert_eq!(
+                vault.open(&key, &context(), stored).err(),
+                Some(DecryptError)
+            );
+            assert_eq!(
+                vault.unwrap_data_key(&context(), stored).err(),
+                Some(DecryptError)
+            );
+            refused += 2;
+            assert_eq!(vault.decrypts(), refused);
+        }
+    }
+
+    #[test]
+    fn v6_a_data_key_that_sealed_too_often_seals_no_more() {
+        let vault = vault();
+        let (key, _) = vault.new_data_key(&context()).unwrap();
+        key.sealings.store(MOST_SEALINGS - 1, Relaxed);
+        assert!(vault.seal(&key, &context(), &secret()).is_ok());
+        let refused = vault.seal(&key, &context(), &secret());
+        assert_eq!(refused.err(), Some(VaultError::Seal(SealError)));
     }
 }

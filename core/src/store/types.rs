@@ -46,6 +46,7 @@ macro_rules! stored_ids {
             #[derive(AsExpression, FromSqlRow)]
             #[diesel(foreign_derive)]
             #[diesel(sql_type = DbUuid)]
+            #[expect(dead_code, reason = "only its derives are wanted")]
             struct Proxy($name);
         };
         impl ToSql<DbUuid, Pg> for $name {

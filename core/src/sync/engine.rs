@@ -3,7 +3,7 @@
 //! A data set that Microsoft refuses ends with a warning and leaves the others alone. Only what
 //! concerns the whole connection, the lease or the store ends the run's work.
 
-use futures_util::future::try_join_all;
+use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::{
@@ -57,7 +57,9 @@ impl Engine {
     /// Goes on with a run from where its checkpoints are.
     pub(super) async fn run(&self, work: &ClaimedWork) -> Result<Outcome, StoreError> {
         let scope = OrgScope::for_system(work.org);
-        let Some(context) = self.begin(work, &scope).await? else { return Ok(Outcome::Done) };
+        let Some(context) = self.begin(work, &scope).await? else {
+            return Ok(Outcome::Done);
+        };
         let (context, run) = context;
         if work.attempt > MOST_ATTEMPTS {
             return self.give_up(&context).await;
@@ -128,22 +130,27 @@ impl Engine {
     /// Reads every data set that has not ended. Mailboxes come after the users and licences they are
     /// made from; everything else runs side by side.
     async fn read_data_sets(&self, context: &RunContext, run: &SyncRun) -> Result<(), SyncError> {
-        let wanted = |set: DataSet| run.data_sets.iter().any(|own| own.data_set == set);
-        let read = |set: DataSet| async move { if wanted(set) { read_data_set(context, set).await } else { Ok(()) } };
+        let read = |set| read_if_wanted(context, run, set);
         let mailboxes = async {
             tokio::try_join!(read(DataSet::Users), read(DataSet::Licenses))?;
             read(DataSet::Mailboxes).await
         };
-        let others = try_join_all(
-            [DataSet::Organization, DataSet::Groups, DataSet::SecureScores, DataSet::Devices].into_iter().map(read),
-        );
-        tokio::try_join!(Box::pin(mailboxes), Box::pin(others)).map(drop)
+        tokio::try_join!(
+            mailboxes,
+            read(DataSet::Organization),
+            read(DataSet::Groups),
+            read(DataSet::SecureScores),
+            read(DataSet::Devices),
+        )
+        .map(drop)
     }
 
     async fn cancel(&self, context: &RunContext) -> Result<Outcome, StoreError> {
         let (tenant, run) = (context.tenant, context.run);
         self.store
-            .write(&context.scope, move |tx| runs::end_cancelled(tx, tenant, run, "it was ended from outside"))
+            .write(&context.scope, move |tx| {
+                runs::end_cancelled(tx, tenant, run, "it was ended from outside")
+            })
             .await?;
         Ok(Outcome::Done)
     }
@@ -160,11 +167,16 @@ impl Engine {
     }
 
     /// Microsoft does not let us in: the run ends, stored data stays, and the tenant says who must act.
-    async fn lose_access(&self, context: &RunContext, error: SyncError) -> Result<Outcome, StoreError> {
+    async fn lose_access(
+        &self,
+        context: &RunContext,
+        error: SyncError,
+    ) -> Result<Outcome, StoreError> {
         let tenant = context.tenant;
         let rejection = access_rejection(error);
         let problem = rejection.to_problem();
-        let own_fault = rejection.code == RejectionCode::Diagnosed(DiagnosisCode::OwnCredentialRejected);
+        let own_fault =
+            rejection.code == RejectionCode::Diagnosed(DiagnosisCode::OwnCredentialRejected);
         let passing = rejection.retryable;
         let warning = Warning {
             code: rejection.code.as_str().to_owned(),
@@ -175,7 +187,12 @@ impl Engine {
             if own_fault || passing {
                 tenants::note_connection_error(tx, tenant, Some(problem))
             } else {
-                tenants::note_access_lost(tx, tenant, problem, TenantStatus::ReauthorizationRequired)
+                tenants::note_access_lost(
+                    tx,
+                    tenant,
+                    problem,
+                    TenantStatus::ReauthorizationRequired,
+                )
             }
         })
         .await
@@ -207,6 +224,21 @@ impl Engine {
     }
 }
 
+/// Reads a data set that the run asks for. Boxed, because seven of them side by side are large.
+fn read_if_wanted<'a>(
+    context: &'a RunContext,
+    run: &'a SyncRun,
+    data_set: DataSet,
+) -> BoxFuture<'a, Result<(), SyncError>> {
+    Box::pin(async move {
+        if run.data_sets.iter().any(|own| own.data_set == data_set) {
+            read_data_set(context, data_set).await
+        } else {
+            Ok(())
+        }
+    })
+}
+
 /// Reads one data set and gives it its end. Only what concerns more than this data set is an error.
 async fn read_data_set(context: &RunContext, data_set: DataSet) -> Result<(), SyncError> {
     let step = Step::load(context, data_set).await?;
@@ -227,7 +259,8 @@ async fn read_data_set(context: &RunContext, data_set: DataSet) -> Result<(), Sy
             step.end_with(DataSetState::Failed, warning).await?;
             let tenant = context.tenant;
             if let Some(permission) = missing {
-                step.write(move |tx| Ok(tenants::note_missing_permission(tx, tenant, permission)?)).await?;
+                step.write(move |tx| Ok(tenants::note_missing_permission(tx, tenant, permission)?))
+                    .await?;
             }
             Ok(())
         }
@@ -241,41 +274,69 @@ enum Verdict {
 }
 
 /// What a failure means for the data set; an error again where it means more than that.
-async fn verdict(context: &RunContext, data_set: DataSet, error: SyncError) -> Result<Verdict, SyncError> {
-    let failed = |code: &str, detail: String, action: &str| Verdict::Failed(Warning::new(code, detail, action), None);
+async fn verdict(
+    context: &RunContext,
+    data_set: DataSet,
+    error: SyncError,
+) -> Result<Verdict, SyncError> {
+    let failed = |code: &str, detail: String, action: &str| {
+        Verdict::Failed(Warning::new(code, detail, action), None)
+    };
     Ok(match error {
         SyncError::Skipped(warning) => Verdict::Skipped(warning),
         SyncError::Failed(warning) => Verdict::Failed(warning, None),
         SyncError::Graph(GraphError::NotLicensed(refusal) | GraphError::NotApplicable(refusal)) => {
             Verdict::Skipped(Warning::note(
                 "notLicensed",
-                format!("This tenant has no licence or set-up for {data_set}: Microsoft says {}.", refusal.code),
+                format!(
+                    "This tenant has no licence or set-up for {data_set}: Microsoft says {}.",
+                    refusal.code
+                ),
             ))
         }
         SyncError::Graph(GraphError::AccessDenied(refusal)) => {
-            denied(context, data_set, permissions::main_permission(data_set), &refusal).await?
+            denied(
+                context,
+                data_set,
+                permissions::main_permission(data_set),
+                &refusal,
+            )
+            .await?
         }
-        SyncError::Denied { permission, refusal } => denied(context, data_set, permission, &refusal).await?,
+        SyncError::Denied {
+            permission,
+            refusal,
+        } => denied(context, data_set, permission, &refusal).await?,
         SyncError::Graph(GraphError::Throttled { retry_after }) => failed(
             "upstreamThrottled",
-            format!("Microsoft still limits this tenant; it asks to wait {} s.", retry_after.as_secs()),
+            format!(
+                "Microsoft still limits this tenant; it asks to wait {} s.",
+                retry_after.as_secs()
+            ),
             "Start the sync again later.",
         ),
         SyncError::Graph(GraphError::Unavailable { status, .. }) => failed(
             "microsoftUnavailable",
             match status {
-                Some(status) => format!("Microsoft Graph failed again and again, last with status {status}."),
+                Some(status) => {
+                    format!("Microsoft Graph failed again and again, last with status {status}.")
+                }
                 None => "Microsoft Graph could not be reached.".to_owned(),
             },
             "Start the sync again later; if it stays, look at Microsoft's service health.",
         ),
-        SyncError::Graph(GraphError::NotFound(refusal) | GraphError::Refused(refusal) | GraphError::Unauthorized(refusal)) => {
-            failed(
-                "microsoftRefused",
-                format!("Microsoft Graph refused with status {} and code {}.", refusal.status, refusal.code),
-                "Start the sync again; if it stays, report it with the request id in the log.",
-            )
-        }
+        SyncError::Graph(
+            GraphError::NotFound(refusal)
+            | GraphError::Refused(refusal)
+            | GraphError::Unauthorized(refusal),
+        ) => failed(
+            "microsoftRefused",
+            format!(
+                "Microsoft Graph refused with status {} and code {}.",
+                refusal.status, refusal.code
+            ),
+            "Start the sync again; if it stays, report it with the request id in the log.",
+        ),
         SyncError::Graph(
             error @ (GraphError::UnexpectedAnswer { .. }
             | GraphError::TooLarge { .. }
@@ -284,12 +345,16 @@ async fn verdict(context: &RunContext, data_set: DataSet, error: SyncError) -> R
             | GraphError::ResyncRequired),
         ) => failed(
             "unexpectedAnswer",
-            format!("Microsoft Graph answered in a way that cannot be trusted: {error}. Nothing of it was stored."),
+            format!(
+                "Microsoft Graph answered in a way that cannot be trusted: {error}. Nothing of it was stored."
+            ),
             "Start the sync again; if it stays, report it with the log.",
         ),
         SyncError::UnexpectedAnswer(what) => failed(
             "unexpectedAnswer",
-            format!("Microsoft Graph answered in a way that cannot be trusted: {what}. Nothing of it was stored."),
+            format!(
+                "Microsoft Graph answered in a way that cannot be trusted: {what}. Nothing of it was stored."
+            ),
             "Start the sync again; if it stays, report it with the log.",
         ),
         error @ (SyncError::Graph(GraphError::Token(_) | GraphError::ClaimsChallenge(_))
@@ -307,12 +372,18 @@ async fn denied(
     refusal: &Refusal,
 ) -> Result<Verdict, SyncError> {
     let tenant = context.tenant;
-    let plans =
-        context.store.read(&context.scope, move |tx| inventory::read_plans(tx, tenant)).await?;
+    let plans = context
+        .store
+        .read(&context.scope, move |tx| inventory::read_plans(tx, tenant))
+        .await?;
     let lacks_licence = match data_set {
         DataSet::Devices => plans.is_some_and(|plans| !plans.has_intune()),
         DataSet::Mailboxes => plans.is_some_and(|plans| !plans.has_exchange()),
-        DataSet::Organization | DataSet::Users | DataSet::Groups | DataSet::Licenses | DataSet::SecureScores => false,
+        DataSet::Organization
+        | DataSet::Users
+        | DataSet::Groups
+        | DataSet::Licenses
+        | DataSet::SecureScores => false,
     };
     if lacks_licence {
         return Ok(Verdict::Skipped(Warning::note(
@@ -322,7 +393,10 @@ async fn denied(
     }
     let warning = Warning::new(
         "permissionMissing",
-        format!("Microsoft refused {data_set} with {}: the permission {permission} is missing.", refusal.code),
+        format!(
+            "Microsoft refused {data_set} with {}: the permission {permission} is missing.",
+            refusal.code
+        ),
         "An administrator of the tenant opens a new connect link and accepts the permissions.",
     );
     Ok(Verdict::Failed(warning, Some(permission)))
@@ -331,10 +405,12 @@ async fn denied(
 /// A lost access in the words of the consent flow.
 fn access_rejection(error: SyncError) -> Rejection {
     match error {
-        SyncError::Graph(GraphError::Token(TokenError::Refused(error))) => Rejection::of_microsoft(error),
-        SyncError::Graph(GraphError::ClaimsChallenge(refusal)) => {
-            Rejection::of_microsoft(MicrosoftError::from_redirect("interaction_required", Some(&refusal.message), None))
+        SyncError::Graph(GraphError::Token(TokenError::Refused(error))) => {
+            Rejection::of_microsoft(*error)
         }
+        SyncError::Graph(GraphError::ClaimsChallenge(refusal)) => Rejection::of_microsoft(
+            MicrosoftError::from_redirect("interaction_required", Some(&refusal.message), None),
+        ),
         other => {
             tracing::error!(error = %other, "no token for a reason of our own");
             Rejection::unavailable("No token could be obtained from Microsoft.")
@@ -349,16 +425,17 @@ async fn finish(context: &RunContext) -> Result<(), SyncError> {
         .store
         .write(&context.scope, move |tx| {
             lease.require_held(&mut tx.global())?;
-            let Some(run) = queries::run(tx, tenant, id)? else { return Err(SyncError::LeaseLost) };
+            let Some(run) = queries::run(tx, tenant, id)? else {
+                return Err(SyncError::LeaseLost);
+            };
             let state = final_state(&run);
             if !queries::end_run(tx, tenant, id, state)? {
                 return Ok(());
             }
             queue::remove(&mut tx.global(), WorkKind::Sync, id.as_uuid())?;
-            let read_mailboxes = run
-                .data_sets
-                .iter()
-                .any(|set| set.data_set == DataSet::Mailboxes && set.state == DataSetState::Completed);
+            let read_mailboxes = run.data_sets.iter().any(|set| {
+                set.data_set == DataSet::Mailboxes && set.state == DataSetState::Completed
+            });
             if read_mailboxes {
                 let work = Work {
                     org: tx.org(),
@@ -374,7 +451,11 @@ async fn finish(context: &RunContext) -> Result<(), SyncError> {
                 tenants::note_connection_error(tx, tenant, None)?;
             }
             status::refresh(tx, tenant)?;
-            let action = if state.is_complete() { Action::SyncCompleted } else { Action::SyncFailed };
+            let action = if state.is_complete() {
+                Action::SyncCompleted
+            } else {
+                Action::SyncFailed
+            };
             let details = json!({"syncRunId": id, "state": state.as_str()});
             Ok(audit::record(tx, action, Some(tenant), details)?)
         })
@@ -384,7 +465,10 @@ async fn finish(context: &RunContext) -> Result<(), SyncError> {
 /// The verdict over the data sets: it follows from them and from nothing else.
 fn final_state(run: &SyncRun) -> RunState {
     let any = |state| run.data_sets.iter().any(|set| set.state == state);
-    let warned = run.data_sets.iter().any(|set| set.state == DataSetState::Completed && set.warning.is_some());
+    let warned = run
+        .data_sets
+        .iter()
+        .any(|set| set.state == DataSetState::Completed && set.warning.is_some());
     if any(DataSetState::Failed) && !any(DataSetState::Completed) {
         RunState::Failed
     } else if any(DataSetState::Failed) || warned {

@@ -25,13 +25,19 @@ const PAGE: i64 = 200;
 const MOST_ATTEMPTS: i32 = 3;
 
 /// Asks for the kind of every mailbox that has an owner and no kind yet.
-pub(super) async fn pass(store: &Store, graph: &GraphClient, work: &ClaimedWork) -> Result<Outcome, StoreError> {
+pub(super) async fn pass(
+    store: &Store,
+    graph: &GraphClient,
+    work: &ClaimedWork,
+) -> Result<Outcome, StoreError> {
     let scope = OrgScope::for_system(work.org);
     match fill(store, graph, work, &scope).await {
         Ok(()) => {}
         Err(SyncError::LeaseLost) => return Ok(Outcome::Done),
         Err(SyncError::Store(error)) => return Err(error),
-        Err(error) if work.attempt < MOST_ATTEMPTS && is_passing(&error) => return Ok(Outcome::Later),
+        Err(error) if work.attempt < MOST_ATTEMPTS && is_passing(&error) => {
+            return Ok(Outcome::Later);
+        }
         Err(error) => {
             tracing::info!(%error, tenantId = %work.tenant, "kinds of mailboxes stay unknown until the next sync");
         }
@@ -49,12 +55,23 @@ pub(super) async fn pass(store: &Store, graph: &GraphClient, work: &ClaimedWork)
 }
 
 fn is_passing(error: &SyncError) -> bool {
-    matches!(error, SyncError::Graph(GraphError::Unavailable { .. } | GraphError::Throttled { .. }))
+    matches!(
+        error,
+        SyncError::Graph(GraphError::Unavailable { .. } | GraphError::Throttled { .. })
+    )
 }
 
-async fn fill(store: &Store, graph: &GraphClient, work: &ClaimedWork, scope: &OrgScope) -> Result<(), SyncError> {
+async fn fill(
+    store: &Store,
+    graph: &GraphClient,
+    work: &ClaimedWork,
+    scope: &OrgScope,
+) -> Result<(), SyncError> {
     let (tenant, lease) = (work.tenant, work.lease);
-    let Some(connection) = store.read(scope, move |tx| tenants::load_connection(tx, tenant)).await? else {
+    let Some(connection) = store
+        .read(scope, move |tx| tenants::load_connection(tx, tenant))
+        .await?
+    else {
         return Ok(());
     };
     let session = graph.session(&connection);
@@ -66,13 +83,18 @@ async fn fill(store: &Store, graph: &GraphClient, work: &ClaimedWork, scope: &Or
                 inventory::live_documents(tx, tenant, ObjectKind::Mailbox, after, None, PAGE)
             })
             .await?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
+        let Some((last, _)) = page.last() else {
+            return Ok(());
+        };
         after = Some(*last);
         let mut open = Vec::new();
         for (key, text) in page {
             let mailbox: Mailbox =
                 serde_json::from_str(&text).or(Err(StoreError::Corrupt { what: "mailbox" }))?;
-            let owner = mailbox.user_id.as_deref().and_then(|id| Uuid::try_parse(id).ok());
+            let owner = mailbox
+                .user_id
+                .as_deref()
+                .and_then(|id| Uuid::try_parse(id).ok());
             if let (Some(owner), None) = (owner, &mailbox.user_purpose) {
                 open.push((owner, key));
             }

@@ -13,12 +13,18 @@ use crate::{
     microsoft::data_set::DataSet,
     store::{
         Global, Scoped, StoreError, on_conn,
-        schema::{data_set_states, sync_run_data_sets, sync_runs, tenant_status, tenants, work_items},
+        schema::{
+            data_set_states, sync_run_data_sets, sync_runs, tenant_status, tenants, work_items,
+        },
         types::{StoredTime, StoredUuid},
     },
 };
 
-pub(super) fn insert_work(tx: &mut Global<'_>, id: WorkItemId, work: &Work) -> Result<(), StoreError> {
+pub(super) fn insert_work(
+    tx: &mut Global<'_>,
+    id: WorkItemId,
+    work: &Work,
+) -> Result<(), StoreError> {
     let due = StoredTime(work.due_at);
     let row = (
         work_items::id.eq(id),
@@ -37,7 +43,11 @@ pub(super) fn insert_work(tx: &mut Global<'_>, id: WorkItemId, work: &Work) -> R
     Ok(())
 }
 
-pub(super) fn delete_work(tx: &mut Global<'_>, kind: WorkKind, subject: Uuid) -> Result<(), StoreError> {
+pub(super) fn delete_work(
+    tx: &mut Global<'_>,
+    kind: WorkKind,
+    subject: Uuid,
+) -> Result<(), StoreError> {
     on_conn!(tx.conn, |c| diesel::delete(
         work_items::table
             .filter(work_items::kind.eq(kind.as_str()))
@@ -47,9 +57,15 @@ pub(super) fn delete_work(tx: &mut Global<'_>, kind: WorkKind, subject: Uuid) ->
     Ok(())
 }
 
-pub(super) fn delete_work_of_tenant(tx: &mut Global<'_>, org: OrgId, tenant: TenantId) -> Result<(), StoreError> {
+pub(super) fn delete_work_of_tenant(
+    tx: &mut Global<'_>,
+    org: OrgId,
+    tenant: TenantId,
+) -> Result<(), StoreError> {
     on_conn!(tx.conn, |c| diesel::delete(
-        work_items::table.filter(work_items::org_id.eq(org)).filter(work_items::tenant_id.eq(tenant))
+        work_items::table
+            .filter(work_items::org_id.eq(org))
+            .filter(work_items::tenant_id.eq(tenant))
     )
     .execute(c))?;
     Ok(())
@@ -63,7 +79,9 @@ pub(super) fn release_work(
     due_at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     on_conn!(tx.conn, |c| diesel::update(
-        work_items::table.filter(work_items::id.eq(id)).filter(work_items::fence.eq(fence))
+        work_items::table
+            .filter(work_items::id.eq(id))
+            .filter(work_items::fence.eq(fence))
     )
     .set((
         work_items::lease_owner.eq(None::<StoredUuid>),
@@ -88,9 +106,15 @@ pub(super) fn release_all_work(tx: &mut Global<'_>) -> Result<usize, StoreError>
 }
 
 /// The work moved on: its failures so far do not count against it.
-pub(super) fn forget_attempts(tx: &mut Global<'_>, id: WorkItemId, fence: i64) -> Result<(), StoreError> {
+pub(super) fn forget_attempts(
+    tx: &mut Global<'_>,
+    id: WorkItemId,
+    fence: i64,
+) -> Result<(), StoreError> {
     on_conn!(tx.conn, |c| diesel::update(
-        work_items::table.filter(work_items::id.eq(id)).filter(work_items::fence.eq(fence))
+        work_items::table
+            .filter(work_items::id.eq(id))
+            .filter(work_items::fence.eq(fence))
     )
     .set(work_items::attempts.eq(0))
     .execute(c))?;
@@ -160,7 +184,9 @@ impl DataSetRow {
 }
 
 fn stored_data_set(name: &str) -> Result<DataSet, StoreError> {
-    name.parse().or(Err(StoreError::Corrupt { what: "name of a data set" }))
+    name.parse().or(Err(StoreError::Corrupt {
+        what: "name of a data set",
+    }))
 }
 
 fn read_warning(json: &str) -> Result<Warning, StoreError> {
@@ -168,7 +194,8 @@ fn read_warning(json: &str) -> Result<Warning, StoreError> {
 }
 
 fn write_warning(warning: &Warning) -> String {
-    serde_json::json!({"code": warning.code, "detail": warning.detail, "action": warning.action}).to_string()
+    serde_json::json!({"code": warning.code, "detail": warning.detail, "action": warning.action})
+        .to_string()
 }
 
 pub(super) fn insert_run(
@@ -188,7 +215,9 @@ pub(super) fn insert_run(
         sync_runs::state.eq(RunState::Queued.as_str()),
         sync_runs::created_at.eq(now),
     );
-    on_conn!(tx.conn, |c| diesel::insert_into(sync_runs::table).values(run).execute(c))?;
+    on_conn!(tx.conn, |c| diesel::insert_into(sync_runs::table)
+        .values(run)
+        .execute(c))?;
     for (position, data_set) in (0_i32..).zip(data_sets) {
         let row = (
             sync_run_data_sets::org_id.eq(org),
@@ -198,13 +227,18 @@ pub(super) fn insert_run(
             sync_run_data_sets::position.eq(position),
             sync_run_data_sets::state.eq(DataSetState::Pending.as_str()),
         );
-        on_conn!(tx.conn, |c| diesel::insert_into(sync_run_data_sets::table).values(row).execute(c))?;
+        on_conn!(tx.conn, |c| diesel::insert_into(sync_run_data_sets::table)
+            .values(row)
+            .execute(c))?;
     }
     Ok(())
 }
 
 /// The run that has not ended yet, if any.
-pub(super) fn unfinished_run(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<Option<SyncRunId>, StoreError> {
+pub(super) fn unfinished_run(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+) -> Result<Option<SyncRunId>, StoreError> {
     let org = tx.org();
     let open = [RunState::Queued.as_str(), RunState::Running.as_str()];
     Ok(on_conn!(tx.conn, |c| sync_runs::table
@@ -217,7 +251,11 @@ pub(super) fn unfinished_run(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<Op
 }
 
 /// A run with its data sets.
-pub(super) fn run(tx: &mut Scoped<'_>, tenant: TenantId, id: SyncRunId) -> Result<Option<SyncRun>, StoreError> {
+pub(super) fn run(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    id: SyncRunId,
+) -> Result<Option<SyncRun>, StoreError> {
     let org = tx.org();
     let row = on_conn!(tx.conn, |c| sync_runs::table
         .filter(sync_runs::org_id.eq(org))
@@ -228,7 +266,10 @@ pub(super) fn run(tx: &mut Scoped<'_>, tenant: TenantId, id: SyncRunId) -> Resul
         .optional())?;
     match row {
         Some(row) => {
-            let data_sets = data_sets_of(tx, tenant, &[id])?.into_iter().map(|(_, data_set)| data_set).collect();
+            let data_sets = data_sets_of(tx, tenant, &[id])?
+                .into_iter()
+                .map(|(_, data_set)| data_set)
+                .collect();
             Ok(Some(row.into_run(data_sets)?))
         }
         None => Ok(None),
@@ -251,13 +292,18 @@ pub(super) fn runs(
         if let Some(before) = before {
             query = query.filter(sync_runs::id.lt(before));
         }
-        query.order(sync_runs::id.desc()).limit(limit).select(RunRow::as_select()).load(c)
+        query
+            .order(sync_runs::id.desc())
+            .limit(limit)
+            .select(RunRow::as_select())
+            .load(c)
     })?;
     let ids: Vec<SyncRunId> = rows.iter().map(|row| row.id).collect();
     let mut data_sets = data_sets_of(tx, tenant, &ids)?;
     rows.into_iter()
         .map(|row| {
-            let (own, rest): (Vec<_>, Vec<_>) = data_sets.drain(..).partition(|(run, _)| *run == row.id);
+            let (own, rest): (Vec<_>, Vec<_>) =
+                data_sets.drain(..).partition(|(run, _)| *run == row.id);
             data_sets = rest;
             row.into_run(own.into_iter().map(|(_, data_set)| data_set).collect())
         })
@@ -296,7 +342,11 @@ fn data_sets_of(
 }
 
 /// Moves a run from queued to running. False: it was running already.
-pub(super) fn start_run(tx: &mut Scoped<'_>, tenant: TenantId, id: SyncRunId) -> Result<bool, StoreError> {
+pub(super) fn start_run(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    id: SyncRunId,
+) -> Result<bool, StoreError> {
     let (org, now) = (tx.org(), StoredTime(tx.now()));
     let rows = on_conn!(tx.conn, |c| diesel::update(
         sync_runs::table
@@ -305,7 +355,10 @@ pub(super) fn start_run(tx: &mut Scoped<'_>, tenant: TenantId, id: SyncRunId) ->
             .filter(sync_runs::id.eq(id))
             .filter(sync_runs::state.eq(RunState::Queued.as_str()))
     )
-    .set((sync_runs::state.eq(RunState::Running.as_str()), sync_runs::started_at.eq(now)))
+    .set((
+        sync_runs::state.eq(RunState::Running.as_str()),
+        sync_runs::started_at.eq(now)
+    ))
     .execute(c))?;
     Ok(rows == 1)
 }
@@ -356,7 +409,11 @@ pub(super) fn raise_progress(
 }
 
 /// Whether a run may go on: it has not ended.
-pub(super) fn may_go_on(tx: &mut Scoped<'_>, tenant: TenantId, id: SyncRunId) -> Result<bool, StoreError> {
+pub(super) fn may_go_on(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    id: SyncRunId,
+) -> Result<bool, StoreError> {
     let org = tx.org();
     let row = on_conn!(tx.conn, |c| sync_runs::table
         .filter(sync_runs::org_id.eq(org))
@@ -389,21 +446,22 @@ pub(super) fn stored_data_set_of(
     data_set: DataSet,
 ) -> Result<StoredDataSet, StoreError> {
     let org = tx.org();
-    let row: Option<(String, i64, i64, i64, i64, Option<String>)> = on_conn!(tx.conn, |c| sync_run_data_sets::table
-        .filter(sync_run_data_sets::org_id.eq(org))
-        .filter(sync_run_data_sets::tenant_id.eq(tenant))
-        .filter(sync_run_data_sets::run_id.eq(run))
-        .filter(sync_run_data_sets::name.eq(data_set.name()))
-        .select((
-            sync_run_data_sets::state,
-            sync_run_data_sets::processed,
-            sync_run_data_sets::requests,
-            sync_run_data_sets::retries,
-            sync_run_data_sets::throttled_ms,
-            sync_run_data_sets::checkpoint,
-        ))
-        .first(c)
-        .optional())?;
+    let row: Option<(String, i64, i64, i64, i64, Option<String>)> =
+        on_conn!(tx.conn, |c| sync_run_data_sets::table
+            .filter(sync_run_data_sets::org_id.eq(org))
+            .filter(sync_run_data_sets::tenant_id.eq(tenant))
+            .filter(sync_run_data_sets::run_id.eq(run))
+            .filter(sync_run_data_sets::name.eq(data_set.name()))
+            .select((
+                sync_run_data_sets::state,
+                sync_run_data_sets::processed,
+                sync_run_data_sets::requests,
+                sync_run_data_sets::retries,
+                sync_run_data_sets::throttled_ms,
+                sync_run_data_sets::checkpoint,
+            ))
+            .first(c)
+            .optional())?;
     Ok(match row {
         Some((state, processed, requests, retries, throttled_ms, checkpoint)) => StoredDataSet {
             state: Some(DataSetState::stored(&state)?),
@@ -468,7 +526,10 @@ pub(super) fn end_open_data_sets(
     warning: &Warning,
 ) -> Result<(), StoreError> {
     let org = tx.org();
-    let open = [DataSetState::Pending.as_str(), DataSetState::Running.as_str()];
+    let open = [
+        DataSetState::Pending.as_str(),
+        DataSetState::Running.as_str(),
+    ];
     on_conn!(tx.conn, |c| diesel::update(
         sync_run_data_sets::table
             .filter(sync_run_data_sets::org_id.eq(org))
@@ -493,32 +554,44 @@ pub(super) struct Refresh {
     pub(super) held_back_generation: Option<i64>,
 }
 
-pub(super) fn refresh_state(tx: &mut Scoped<'_>, tenant: TenantId, name: &str) -> Result<Refresh, StoreError> {
+pub(super) fn refresh_state(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    name: &str,
+) -> Result<Refresh, StoreError> {
     let org = tx.org();
-    let row: Option<(i64, Option<String>, Option<StoredTime>, Option<i64>)> = on_conn!(tx.conn, |c| {
-        data_set_states::table
-            .filter(data_set_states::org_id.eq(org))
-            .filter(data_set_states::tenant_id.eq(tenant))
-            .filter(data_set_states::name.eq(name))
-            .select((
-                data_set_states::generation,
-                data_set_states::delta_link,
-                data_set_states::as_of,
-                data_set_states::held_back_generation,
-            ))
-            .first(c)
-            .optional()
-    })?;
-    Ok(row.map_or_else(Refresh::default, |(generation, delta_link, as_of, held_back_generation)| Refresh {
-        generation,
-        delta_link,
-        as_of: as_of.map(|time| time.0),
-        held_back_generation,
-    }))
+    let row: Option<(i64, Option<String>, Option<StoredTime>, Option<i64>)> =
+        on_conn!(tx.conn, |c| {
+            data_set_states::table
+                .filter(data_set_states::org_id.eq(org))
+                .filter(data_set_states::tenant_id.eq(tenant))
+                .filter(data_set_states::name.eq(name))
+                .select((
+                    data_set_states::generation,
+                    data_set_states::delta_link,
+                    data_set_states::as_of,
+                    data_set_states::held_back_generation,
+                ))
+                .first(c)
+                .optional()
+        })?;
+    Ok(row.map_or_else(
+        Refresh::default,
+        |(generation, delta_link, as_of, held_back_generation)| Refresh {
+            generation,
+            delta_link,
+            as_of: as_of.map(|time| time.0),
+            held_back_generation,
+        },
+    ))
 }
 
 /// Begins a full read: the next generation, which is stored before anything of it is.
-pub(super) fn next_generation(tx: &mut Scoped<'_>, tenant: TenantId, name: &str) -> Result<i64, StoreError> {
+pub(super) fn next_generation(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    name: &str,
+) -> Result<i64, StoreError> {
     let org = tx.org();
     let row = (
         data_set_states::org_id.eq(org),
@@ -526,13 +599,19 @@ pub(super) fn next_generation(tx: &mut Scoped<'_>, tenant: TenantId, name: &str)
         data_set_states::name.eq(name),
         data_set_states::generation.eq(1_i64),
     );
-    Ok(on_conn!(tx.conn, |c| diesel::insert_into(data_set_states::table)
-        .values(row)
-        .on_conflict((data_set_states::org_id, data_set_states::tenant_id, data_set_states::name))
-        .do_update()
-        .set(data_set_states::generation.eq(data_set_states::generation + 1))
-        .returning(data_set_states::generation)
-        .get_result(c))?)
+    Ok(on_conn!(tx.conn, |c| diesel::insert_into(
+        data_set_states::table
+    )
+    .values(row)
+    .on_conflict((
+        data_set_states::org_id,
+        data_set_states::tenant_id,
+        data_set_states::name
+    ))
+    .do_update()
+    .set(data_set_states::generation.eq(data_set_states::generation + 1))
+    .returning(data_set_states::generation)
+    .get_result(c))?)
 }
 
 /// Ends a read: where the next one begins, and since when the data set is whole.
@@ -549,7 +628,10 @@ pub(super) fn complete_read(
             .filter(data_set_states::tenant_id.eq(tenant))
             .filter(data_set_states::name.eq(name))
     )
-    .set((data_set_states::as_of.eq(now), data_set_states::delta_link.eq(delta_link)))
+    .set((
+        data_set_states::as_of.eq(now),
+        data_set_states::delta_link.eq(delta_link)
+    ))
     .execute(c))?;
     Ok(())
 }
@@ -569,7 +651,10 @@ pub(super) fn store_held_back(
             .filter(data_set_states::tenant_id.eq(tenant))
             .filter(data_set_states::name.eq(name))
     )
-    .set((data_set_states::held_back.eq(held_back), data_set_states::held_back_generation.eq(generation)))
+    .set((
+        data_set_states::held_back.eq(held_back),
+        data_set_states::held_back_generation.eq(generation)
+    ))
     .execute(c))?;
     Ok(())
 }
@@ -609,7 +694,10 @@ pub(super) fn tenant_part(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<Tenan
 
 /// Takes the next version of a tenant's status document. On PostgreSQL this locks the row, so that
 /// transactions of the same tenant compose the document one after the other.
-pub(super) fn next_status_version(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<i64, StoreError> {
+pub(super) fn next_status_version(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+) -> Result<i64, StoreError> {
     let org = tx.org();
     let row = (
         tenant_status::org_id.eq(org),
@@ -617,13 +705,15 @@ pub(super) fn next_status_version(tx: &mut Scoped<'_>, tenant: TenantId) -> Resu
         tenant_status::version.eq(1_i64),
         tenant_status::document.eq("{}"),
     );
-    Ok(on_conn!(tx.conn, |c| diesel::insert_into(tenant_status::table)
-        .values(row)
-        .on_conflict((tenant_status::org_id, tenant_status::tenant_id))
-        .do_update()
-        .set(tenant_status::version.eq(tenant_status::version + 1))
-        .returning(tenant_status::version)
-        .get_result(c))?)
+    Ok(on_conn!(tx.conn, |c| diesel::insert_into(
+        tenant_status::table
+    )
+    .values(row)
+    .on_conflict((tenant_status::org_id, tenant_status::tenant_id))
+    .do_update()
+    .set(tenant_status::version.eq(tenant_status::version + 1))
+    .returning(tenant_status::version)
+    .get_result(c))?)
 }
 
 pub(super) fn store_status(
@@ -662,7 +752,9 @@ pub(super) fn stored_statuses(
 ) -> Result<Vec<StoredStatus>, StoreError> {
     let org = tx.org();
     let rows: Vec<(TenantId, i64, String, Option<StoredTime>)> = on_conn!(tx.conn, |c| {
-        let mut query = tenant_status::table.filter(tenant_status::org_id.eq(org)).into_boxed();
+        let mut query = tenant_status::table
+            .filter(tenant_status::org_id.eq(org))
+            .into_boxed();
         if let Some(after) = after {
             query = query.filter(tenant_status::tenant_id.gt(after));
         }

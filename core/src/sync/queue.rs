@@ -102,12 +102,20 @@ pub enum LeaseError {
 impl Lease {
     /// Proves, inside the transaction that stores something, that this worker may still store it.
     pub fn require_held(&self, tx: &mut Global<'_>) -> Result<(), LeaseError> {
-        if dialect::lease_is_held(tx, self.item, self.fence)? { Ok(()) } else { Err(LeaseError::Lost) }
+        if dialect::lease_is_held(tx, self.item, self.fence)? {
+            Ok(())
+        } else {
+            Err(LeaseError::Lost)
+        }
     }
 
     /// Prolongs the lease.
     pub(crate) fn renew(&self, tx: &mut Global<'_>) -> Result<(), LeaseError> {
-        if dialect::renew(tx, self.item, self.fence, LEASE_SECONDS)? { Ok(()) } else { Err(LeaseError::Lost) }
+        if dialect::renew(tx, self.item, self.fence, LEASE_SECONDS)? {
+            Ok(())
+        } else {
+            Err(LeaseError::Lost)
+        }
     }
 }
 
@@ -122,7 +130,11 @@ pub fn remove(tx: &mut Global<'_>, kind: WorkKind, subject: Uuid) -> Result<(), 
 }
 
 /// Takes everything about a tenant out of the queue.
-pub fn remove_for_tenant(tx: &mut Global<'_>, org: OrgId, tenant: TenantId) -> Result<(), StoreError> {
+pub fn remove_for_tenant(
+    tx: &mut Global<'_>,
+    org: OrgId,
+    tenant: TenantId,
+) -> Result<(), StoreError> {
     super::queries::delete_work_of_tenant(tx, org, tenant)
 }
 
@@ -145,13 +157,19 @@ pub(crate) fn claim_next(
     last: Option<OrgId>,
 ) -> Result<Option<ClaimedWork>, StoreError> {
     let orgs = dialect::organizations_with_due_work(tx)?;
-    let (earlier, later): (Vec<OrgId>, Vec<OrgId>) =
-        orgs.into_iter().partition(|org| last.is_some_and(|last| *org <= last));
+    let (earlier, later): (Vec<OrgId>, Vec<OrgId>) = orgs
+        .into_iter()
+        .partition(|org| last.is_some_and(|last| *org <= last));
     for org in later.into_iter().chain(earlier) {
         if let Some(claimed) = dialect::claim(tx, org, StoredUuid(owner), LEASE_SECONDS)? {
-            let kind = WorkKind::parse(&claimed.kind).or(Err(StoreError::Corrupt { what: "kind of work" }))?;
+            let kind = WorkKind::parse(&claimed.kind).or(Err(StoreError::Corrupt {
+                what: "kind of work",
+            }))?;
             return Ok(Some(ClaimedWork {
-                lease: Lease { item: claimed.id, fence: claimed.fence },
+                lease: Lease {
+                    item: claimed.id,
+                    fence: claimed.fence,
+                },
                 org: claimed.org_id,
                 tenant: claimed.tenant_id,
                 kind,

@@ -140,12 +140,20 @@ pub struct Warning {
 impl Warning {
     /// A warning that someone can act on.
     pub fn new(code: &str, detail: impl Into<String>, action: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), detail: detail.into(), action: Some(action.into()) }
+        Self {
+            code: code.to_owned(),
+            detail: detail.into(),
+            action: Some(action.into()),
+        }
     }
 
     /// A warning that is only to be known.
     pub fn note(code: &str, detail: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), detail: detail.into(), action: None }
+        Self {
+            code: code.to_owned(),
+            detail: detail.into(),
+            action: None,
+        }
     }
 }
 
@@ -203,8 +211,14 @@ impl SyncRun {
         if self.state.has_ended() {
             return WHOLE;
         }
-        let count = i64::try_from(self.data_sets.len()).unwrap_or(i64::MAX).max(1);
-        let done: i64 = self.data_sets.iter().map(RunDataSet::measured_progress).sum();
+        let count = i64::try_from(self.data_sets.len())
+            .unwrap_or(i64::MAX)
+            .max(1);
+        let done: i64 = self
+            .data_sets
+            .iter()
+            .map(RunDataSet::measured_progress)
+            .sum();
         (done / count).min(WHOLE - 1)
     }
 }
@@ -215,7 +229,9 @@ impl RunDataSet {
             return WHOLE;
         }
         match self.expected {
-            Some(expected) if expected > 0 => (self.processed.saturating_mul(WHOLE) / expected).min(WHOLE * 99 / 100),
+            Some(expected) if expected > 0 => {
+                (self.processed.saturating_mul(WHOLE) / expected).min(WHOLE * 99 / 100)
+            }
             Some(_) | None => 0,
         }
     }
@@ -256,7 +272,10 @@ mod tests {
     fn progress_is_whole_only_when_the_run_has_ended() {
         let all_done = vec![data_set(DataSetState::Completed, 5, Some(5))];
         assert!(run(RunState::Running, all_done.clone()).measured_progress() < WHOLE);
-        assert_eq!(run(RunState::Completed, all_done).measured_progress(), WHOLE);
+        assert_eq!(
+            run(RunState::Completed, all_done).measured_progress(),
+            WHOLE
+        );
     }
 
     #[test]
@@ -267,7 +286,13 @@ mod tests {
 
     #[test]
     fn a_data_set_without_known_size_counts_nothing_until_it_ends() {
-        let unknown = vec![data_set(DataSetState::Running, 50, None), data_set(DataSetState::Completed, 1, Some(1))];
-        assert_eq!(run(RunState::Running, unknown).measured_progress(), WHOLE / 2);
+        let unknown = vec![
+            data_set(DataSetState::Running, 50, None),
+            data_set(DataSetState::Completed, 1, Some(1)),
+        ];
+        assert_eq!(
+            run(RunState::Running, unknown).measured_progress(),
+            WHOLE / 2
+        );
     }
 }

@@ -42,8 +42,13 @@ pub fn queue_run(
     data_sets.sort_unstable();
     data_sets.dedup();
     queries::insert_run(tx, id, tenant, kind, &data_sets)?;
-    let work =
-        Work { org: tx.org(), tenant, kind: WorkKind::Sync, subject: id.as_uuid(), due_at: tx.now() };
+    let work = Work {
+        org: tx.org(),
+        tenant,
+        kind: WorkKind::Sync,
+        subject: id.as_uuid(),
+        due_at: tx.now(),
+    };
     queue::enqueue(&mut tx.global(), work)?;
     status::refresh(tx, tenant)?;
     Ok(id)
@@ -73,6 +78,11 @@ pub(super) fn end_cancelled(
     queries::end_open_data_sets(tx, tenant, run, DataSetState::Failed, &warning)?;
     queue::remove(&mut tx.global(), WorkKind::Sync, run.as_uuid())?;
     status::refresh(tx, tenant)?;
-    audit::record(tx, Action::SyncCancelled, Some(tenant), json!({"syncRunId": run}))?;
+    audit::record(
+        tx,
+        Action::SyncCancelled,
+        Some(tenant),
+        json!({"syncRunId": run}),
+    )?;
     Ok(true)
 }

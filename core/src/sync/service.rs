@@ -7,8 +7,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
-    queries,
-    queue,
+    queries, queue,
     run::{RunKind, SyncRun},
     runs::{self, QueueRunError},
     status,
@@ -71,13 +70,20 @@ pub struct Status {
 impl Status {
     /// The strong entity tag, the same in every process.
     pub fn etag(&self) -> String {
-        format!("\"{}{}\"", self.snapshot.version, if self.stale { "-stale" } else { "" })
+        format!(
+            "\"{}{}\"",
+            self.snapshot.version,
+            if self.stale { "-stale" } else { "" }
+        )
     }
 
     /// The document in the contract's shape.
     pub fn to_json(&self) -> String {
         let members = self.snapshot.document.strip_suffix('}').unwrap_or_default();
-        format!("{members},\"stale\":{},\"nextPollAfterMs\":{}}}", self.stale, self.next_poll_after_ms)
+        format!(
+            "{members},\"stale\":{},\"nextPollAfterMs\":{}}}",
+            self.stale, self.next_poll_after_ms
+        )
     }
 }
 
@@ -112,7 +118,9 @@ impl SyncService {
         tenant: TenantId,
         kind: RunKind,
         data_sets: Option<Vec<DataSet>>,
-        complete: impl FnOnce(&mut crate::store::Scoped<'_>, SyncRunId) -> Result<(), StoreError> + Send + 'static,
+        complete: impl FnOnce(&mut crate::store::Scoped<'_>, SyncRunId) -> Result<(), StoreError>
+        + Send
+        + 'static,
     ) -> Result<SyncRunId, SyncRequestError> {
         let run = self
             .store
@@ -125,7 +133,9 @@ impl SyncService {
                 }
                 let run = match runs::queue_run(tx, tenant, kind, data_sets) {
                     Ok(run) => run,
-                    Err(QueueRunError::AlreadyRunning(run)) => return Err(SyncRequestError::AlreadyRunning(run)),
+                    Err(QueueRunError::AlreadyRunning(run)) => {
+                        return Err(SyncRequestError::AlreadyRunning(run));
+                    }
                     Err(QueueRunError::Store(error)) => return Err(error.into()),
                 };
                 complete(tx, run)?;
@@ -155,23 +165,44 @@ impl SyncService {
                 let more = runs.len() > usize::from(limit);
                 runs.truncate(usize::from(limit));
                 let next = runs.last().map(|run| run.id).filter(|_| more);
-                Ok(RunPage { runs, next, total: queries::count_runs(tx, tenant)? })
+                Ok(RunPage {
+                    runs,
+                    next,
+                    total: queries::count_runs(tx, tenant)?,
+                })
             })
             .await
     }
 
     /// One run.
-    pub async fn run(&self, scope: &OrgScope, tenant: TenantId, run: SyncRunId) -> Result<SyncRun, SyncRequestError> {
-        let found = self.store.read(scope, move |tx| queries::run(tx, tenant, run)).await?;
+    pub async fn run(
+        &self,
+        scope: &OrgScope,
+        tenant: TenantId,
+        run: SyncRunId,
+    ) -> Result<SyncRun, SyncRequestError> {
+        let found = self
+            .store
+            .read(scope, move |tx| queries::run(tx, tenant, run))
+            .await?;
         found.ok_or(SyncRequestError::NotFound)
     }
 
     /// Ends a run that has not ended. What is stored stays.
-    pub async fn cancel(&self, scope: &OrgScope, tenant: TenantId, run: SyncRunId) -> Result<SyncRun, SyncRequestError> {
+    pub async fn cancel(
+        &self,
+        scope: &OrgScope,
+        tenant: TenantId,
+        run: SyncRunId,
+    ) -> Result<SyncRun, SyncRequestError> {
         self.store
             .write(scope, move |tx| {
-                let Some(before) = queries::run(tx, tenant, run)? else { return Err(SyncRequestError::NotFound) };
-                if before.state.has_ended() || !runs::end_cancelled(tx, tenant, run, "a person ended the run")? {
+                let Some(before) = queries::run(tx, tenant, run)? else {
+                    return Err(SyncRequestError::NotFound);
+                };
+                if before.state.has_ended()
+                    || !runs::end_cancelled(tx, tenant, run, "a person ended the run")?
+                {
                     return Err(SyncRequestError::RunEnded);
                 }
                 queries::run(tx, tenant, run)?.ok_or(SyncRequestError::NotFound)
@@ -181,7 +212,11 @@ impl SyncService {
 
     /// The status of a tenant, from memory.
     pub fn status(&self, scope: &OrgScope, tenant: TenantId) -> Result<Status, SyncRequestError> {
-        let snapshot = self.store.board().get(scope.org(), tenant).ok_or(SyncRequestError::NotFound)?;
+        let snapshot = self
+            .store
+            .board()
+            .get(scope.org(), tenant)
+            .ok_or(SyncRequestError::NotFound)?;
         Ok(self.at_present(snapshot))
     }
 
@@ -191,14 +226,21 @@ impl SyncService {
         scope: &OrgScope,
         tenant: TenantId,
     ) -> Result<watch::Receiver<Arc<StatusSnapshot>>, SyncRequestError> {
-        self.store.board().watch(scope.org(), tenant).ok_or(SyncRequestError::NotFound)
+        self.store
+            .board()
+            .watch(scope.org(), tenant)
+            .ok_or(SyncRequestError::NotFound)
     }
 
     /// A snapshot with what depends on the present moment.
     pub fn at_present(&self, snapshot: Arc<StatusSnapshot>) -> Status {
         let stale = is_stale(snapshot.last_completed_at, self.store.clock().now());
         let next_poll_after_ms = if snapshot.active { 1_000 } else { 15_000 };
-        Status { snapshot, stale, next_poll_after_ms }
+        Status {
+            snapshot,
+            stale,
+            next_poll_after_ms,
+        }
     }
 }
 

@@ -43,9 +43,17 @@ pub fn refresh(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(), StoreError> 
     .to_string();
     queries::store_status(tx, tenant, &document, part.last_completed_at)?;
     let active = run.is_some_and(|run| !run.state.has_ended());
-    let snapshot =
-        StatusSnapshot { tenant, version, document: document.into(), last_completed_at: part.last_completed_at, active };
-    let update = StatusUpdate { org: tx.org(), snapshot: snapshot.into() };
+    let snapshot = StatusSnapshot {
+        tenant,
+        version,
+        document: document.into(),
+        last_completed_at: part.last_completed_at,
+        active,
+    };
+    let update = StatusUpdate {
+        org: tx.org(),
+        snapshot: snapshot.into(),
+    };
     tx.publish(update);
     Ok(())
 }
@@ -55,8 +63,12 @@ pub async fn load(store: &Store, scope: &OrgScope) -> Result<(), StoreError> {
     const PAGE: i64 = 500;
     let mut after = None;
     loop {
-        let page = store.read(scope, move |tx| queries::stored_statuses(tx, after, PAGE)).await?;
-        let Some(last) = page.last().map(|stored| stored.tenant) else { return Ok(()) };
+        let page = store
+            .read(scope, move |tx| queries::stored_statuses(tx, after, PAGE))
+            .await?;
+        let Some(last) = page.last().map(|stored| stored.tenant) else {
+            return Ok(());
+        };
         after = Some(last);
         for stored in page {
             let active = is_active(&stored.document);
@@ -67,7 +79,10 @@ pub async fn load(store: &Store, scope: &OrgScope) -> Result<(), StoreError> {
                 last_completed_at: stored.last_completed_at,
                 active,
             };
-            store.board().publish(StatusUpdate { org: scope.org(), snapshot: snapshot.into() });
+            store.board().publish(StatusUpdate {
+                org: scope.org(),
+                snapshot: snapshot.into(),
+            });
         }
     }
 }
@@ -76,10 +91,15 @@ pub async fn load(store: &Store, scope: &OrgScope) -> Result<(), StoreError> {
 fn is_active(document: &str) -> bool {
     let document: Value = serde_json::from_str(document).unwrap_or_default();
     let state = document.pointer("/run/state").and_then(Value::as_str);
-    state.and_then(|word| word.parse::<RunState>().ok()).is_some_and(|state| !state.has_ended())
+    state
+        .and_then(|word| word.parse::<RunState>().ok())
+        .is_some_and(|state| !state.has_ended())
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
+fn read_json<T: serde::de::DeserializeOwned>(
+    text: &str,
+    what: &'static str,
+) -> Result<T, StoreError> {
     serde_json::from_str(text).or(Err(StoreError::Corrupt { what }))
 }
 

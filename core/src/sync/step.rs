@@ -6,7 +6,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicI64, Ordering::Relaxed},
     },
 };
@@ -80,7 +80,9 @@ impl Step {
         let (tenant, id) = (run.tenant, run.run);
         let stored = run
             .store
-            .read(&run.scope, move |tx| queries::stored_data_set_of(tx, tenant, id, data_set))
+            .read(&run.scope, move |tx| {
+                queries::stored_data_set_of(tx, tenant, id, data_set)
+            })
             .await?;
         Ok(Self {
             run: run.clone(),
@@ -102,7 +104,9 @@ impl Step {
         match &self.stored.checkpoint {
             Some(text) => {
                 let read = serde_json::from_str(text);
-                Ok(Some(read.or(Err(StoreError::Corrupt { what: "checkpoint" }))?))
+                Ok(Some(
+                    read.or(Err(StoreError::Corrupt { what: "checkpoint" }))?,
+                ))
             }
             None => Ok(None),
         }
@@ -118,7 +122,10 @@ impl Step {
         let (tenant, name) = (self.run.tenant, self.data_set.name());
         let checkpoint = self
             .commit(DataSetState::Running, Checkpoint::default(), move |tx| {
-                Ok(Written { generation: Some(queries::next_generation(tx, tenant, name)?), new: 0 })
+                Ok(Written {
+                    generation: Some(queries::next_generation(tx, tenant, name)?),
+                    new: 0,
+                })
             })
             .await?;
         Ok(checkpoint.generation)
@@ -135,7 +142,10 @@ impl Step {
         let stored = self
             .commit(DataSetState::Running, checkpoint, |tx| {
                 let new = i64::try_from(write(tx)?).unwrap_or(i64::MAX);
-                Ok(Written { generation: None, new })
+                Ok(Written {
+                    generation: None,
+                    new,
+                })
             })
             .await?;
         failpoint!("sync.after_page_commit");
@@ -149,7 +159,11 @@ impl Step {
         write: impl FnOnce(&mut Scoped<'_>) -> Result<(), SyncError> + Send + 'static,
     ) -> Result<(), SyncError> {
         failpoint!("sync.before_data_set_complete");
-        self.commit(DataSetState::Completed, checkpoint, |tx| write(tx).map(|()| Written::default())).await.map(drop)
+        self.commit(DataSetState::Completed, checkpoint, |tx| {
+            write(tx).map(|()| Written::default())
+        })
+        .await
+        .map(drop)
     }
 
     /// Stores something beside the pages, under the lease.
@@ -168,9 +182,15 @@ impl Step {
     }
 
     /// Ends the data set as skipped or failed.
-    pub(super) async fn end_with(&self, state: DataSetState, warning: Warning) -> Result<(), SyncError> {
+    pub(super) async fn end_with(
+        &self,
+        state: DataSetState,
+        warning: Warning,
+    ) -> Result<(), SyncError> {
         self.warn(warning);
-        self.commit(state, Checkpoint::default(), |_| Ok(Written::default())).await.map(drop)
+        self.commit(state, Checkpoint::default(), |_| Ok(Written::default()))
+            .await
+            .map(drop)
     }
 
     async fn commit(
@@ -217,7 +237,8 @@ impl Step {
 
     fn change(&self, state: DataSetState) -> DataSetChange {
         let reading = self.meter.read();
-        let total = |before: i64, now: u64| before.saturating_add(i64::try_from(now).unwrap_or(i64::MAX));
+        let total =
+            |before: i64, now: u64| before.saturating_add(i64::try_from(now).unwrap_or(i64::MAX));
         DataSetChange {
             state,
             processed: self.processed.load(Relaxed),
@@ -225,7 +246,11 @@ impl Step {
             requests: total(self.stored.requests, reading.requests),
             retries: total(self.stored.retries, reading.retries),
             throttled_ms: total(self.stored.throttled_ms, reading.throttled_ms),
-            warning: self.warning.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            warning: self
+                .warning
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             checkpoint: None,
         }
     }
@@ -301,7 +326,10 @@ fn write_checkpoint(checkpoint: &Checkpoint) -> Result<String, StoreError> {
 }
 
 /// Decodes a body of perhaps a megabyte where it holds up no other tenant.
-fn off_thread<D>(decode: D, body: Vec<u8>) -> impl Future<Output = Result<Result<DecodedPage, SyncError>, SyncError>>
+fn off_thread<D>(
+    decode: D,
+    body: Vec<u8>,
+) -> impl Future<Output = Result<Result<DecodedPage, SyncError>, SyncError>>
 where
     D: FnOnce(Vec<u8>) -> Result<DecodedPage, SyncError> + Send + 'static,
 {

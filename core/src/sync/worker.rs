@@ -53,9 +53,25 @@ pub struct Worker {
 
 impl Worker {
     /// A worker that does `slots` pieces of work at a time.
-    pub fn new(store: Store, graph: GraphClient, prover: Prover, wake: WakeUp, slots: usize) -> Self {
-        let engine = Engine { store: store.clone(), graph };
-        Self { store, engine, prover, wake, slots: Arc::new(Semaphore::new(slots)), owner: Uuid::now_v7() }
+    pub fn new(
+        store: Store,
+        graph: GraphClient,
+        prover: Prover,
+        wake: WakeUp,
+        slots: usize,
+    ) -> Self {
+        let engine = Engine {
+            store: store.clone(),
+            graph,
+        };
+        Self {
+            store,
+            engine,
+            prover,
+            wake,
+            slots: Arc::new(Semaphore::new(slots)),
+            owner: Uuid::now_v7(),
+        }
     }
 
     /// Works until `stop` turns true, then lets go of what is under way: each piece goes on from its
@@ -89,14 +105,21 @@ impl Worker {
         while tasks.join_next().await.is_some() {}
     }
 
-    async fn claim(&self, last: Option<OrgId>) -> Option<(ClaimedWork, tokio::sync::OwnedSemaphorePermit)> {
+    async fn claim(
+        &self,
+        last: Option<OrgId>,
+    ) -> Option<(ClaimedWork, tokio::sync::OwnedSemaphorePermit)> {
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
         let owner = self.owner;
         // Looking costs a read; only when something is due does it become a write.
         let looked = self.store.read_global(queue::is_anything_due).await;
         let claimed = match looked {
             Ok(false) => return None,
-            Ok(true) => self.store.global(move |tx| queue::claim_next(tx, owner, last)).await,
+            Ok(true) => {
+                self.store
+                    .global(move |tx| queue::claim_next(tx, owner, last))
+                    .await
+            }
             Err(error) => Err(error),
         };
         match claimed {
@@ -115,14 +138,15 @@ impl Worker {
         let prover = self.prover.clone();
         let store = self.store.clone();
         let claimed = work.clone();
-        let mut task = tokio::spawn(async move { perform(&store, &engine, &prover, &claimed).await });
+        let mut task =
+            tokio::spawn(async move { perform(&store, &engine, &prover, &claimed).await });
         let outcome = tokio::select! {
             joined = &mut task => joined,
             () = self.keep_alive(&work) => {
                 task.abort();
                 task.await
             }
-            _ = stop.wait_for(|stop| *stop) => {
+            () = stopped(&mut stop) => {
                 task.abort();
                 task.await
             }
@@ -178,10 +202,19 @@ impl Worker {
     }
 }
 
+/// Returns when the process is to stop, or nobody is left to say so.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
 /// Seconds until the next try after so many claims.
 fn wait(attempt: i32) -> i64 {
-    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0).min(16);
-    FIRST_WAIT.saturating_mul(2_i64.saturating_pow(doublings)).min(LONGEST_WAIT)
+    let doublings = u32::try_from(attempt.saturating_sub(1))
+        .unwrap_or(0)
+        .min(16);
+    FIRST_WAIT
+        .saturating_mul(2_i64.saturating_pow(doublings))
+        .min(LONGEST_WAIT)
 }
 
 async fn perform(
@@ -192,7 +225,9 @@ async fn perform(
 ) -> Result<Outcome, StoreError> {
     match work.kind {
         WorkKind::Sync => Box::pin(engine.run(work)).await,
-        WorkKind::MailboxPurposes => Box::pin(mailbox_purposes::pass(store, &engine.graph, work)).await,
+        WorkKind::MailboxPurposes => {
+            Box::pin(mailbox_purposes::pass(store, &engine.graph, work)).await
+        }
         WorkKind::Proof => {
             let connection = ConnectionId::from_uuid(work.subject);
             match Box::pin(prover.attempt(work.org, work.tenant, connection, work.lease)).await? {
@@ -200,7 +235,9 @@ async fn perform(
                 ProofStep::TryAgainAt(due_at) => {
                     let lease = work.lease;
                     store
-                        .global(move |tx| queries::release_work(tx, lease.item, lease.fence, due_at))
+                        .global(move |tx| {
+                            queries::release_work(tx, lease.item, lease.fence, due_at)
+                        })
                         .await?;
                     Ok(Outcome::Done)
                 }

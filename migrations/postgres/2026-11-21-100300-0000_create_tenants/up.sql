@@ -20,7 +20,9 @@ CREATE TABLE connections (
     return_url text,
     -- the wrapped data key of this connection; null once erased
     data_key bytea,
-    -- JSON: who proved the tenant (oid, name, guest)
+    -- the link's token, sealed under the data key: the way back to the result page
+    sealed_link bytea,
+    -- JSON: who proved the tenant (object id, names, kind of account)
     signed_in text,
     -- JSON: the last outcome in the words of a problem; null before the first
     last_outcome text,
@@ -55,10 +57,12 @@ CREATE TABLE tenants (
     connection_type text NOT NULL,
     -- the contract's five
     status text NOT NULL CHECK (status IN ('pendingConsent', 'connected', 'degraded', 'reauthorizationRequired', 'revoked')),
-    -- as the organisation calls itself, or as a technician renamed it
+    -- as a technician named it, as the organisation calls itself, or as it was entered
     display_name text NOT NULL,
     -- true when a technician chose the name
     display_name_set boolean NOT NULL DEFAULT false,
+    -- as the organisation calls itself; null until it was read
+    organization_name text,
     -- its default verified domain
     default_domain text,
     -- name, domains and id in lower case, for ?search=
@@ -83,7 +87,7 @@ CREATE TABLE tenants (
     revoked_at timestamptz,
     -- whether Microsoft refuses us too
     upstream_revoked boolean NOT NULL DEFAULT false,
-    -- grows with each change by a person; the ETag
+    -- grows with each change; the ETag
     version bigint NOT NULL,
     -- when it was first asked for
     created_at timestamptz NOT NULL,

@@ -20,7 +20,9 @@ CREATE TABLE connections (
     return_url TEXT,
     -- the wrapped data key of this connection; null once erased
     data_key BLOB,
-    -- JSON: who proved the tenant (oid, name, guest)
+    -- the link's token, sealed under the data key: the way back to the result page
+    sealed_link BLOB,
+    -- JSON: who proved the tenant (object id, names, kind of account)
     signed_in TEXT,
     -- JSON: the last outcome in the words of a problem; null before the first
     last_outcome TEXT,
@@ -49,10 +51,12 @@ CREATE TABLE tenants (
     connection_type TEXT NOT NULL,
     -- the contract's five
     status TEXT NOT NULL CHECK (status IN ('pendingConsent', 'connected', 'degraded', 'reauthorizationRequired', 'revoked')),
-    -- as the organisation calls itself, or as a technician renamed it
+    -- as a technician named it, as the organisation calls itself, or as it was entered
     display_name TEXT NOT NULL,
     -- true when a technician chose the name
     display_name_set BOOLEAN NOT NULL DEFAULT 0 CHECK (display_name_set IN (0, 1)),
+    -- as the organisation calls itself; null until it was read
+    organization_name TEXT,
     -- its default verified domain
     default_domain TEXT,
     -- name, domains and id in lower case, for ?search=
@@ -77,7 +81,7 @@ CREATE TABLE tenants (
     revoked_at INTEGER,
     -- whether Microsoft refuses us too
     upstream_revoked BOOLEAN NOT NULL DEFAULT 0 CHECK (upstream_revoked IN (0, 1)),
-    -- grows with each change by a person; the ETag
+    -- grows with each change; the ETag
     version INTEGER NOT NULL,
     -- when it was first asked for
     created_at INTEGER NOT NULL,

@@ -1,6 +1,9 @@
 //! One valid token, and everything that can be wrong with it.
 
-use std::sync::LazyLock;
+use std::sync::{
+    Arc, LazyLock,
+    atomic::{AtomicI64, Ordering::Relaxed},
+};
 
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
@@ -11,7 +14,11 @@ use aws_lc_rs::{
 use serde_json::json;
 
 use super::*;
-use crate::microsoft::cloud::MicrosoftCloud;
+use crate::{
+    microsoft::cloud::MicrosoftCloud,
+    outbound::Limits,
+    scripted_server::{Answer, ScriptedServer},
+};
 
 const TENANT: &str = "3d2c1b0a-9f8e-4d7c-8b6a-5f4e3d2c1b0a";
 const OTHER_TENANT: &str = "11111111-2222-4333-8444-555555555555";
@@ -547,5 +554,97 @@ fn c12_guests_are_told_by_acct_and_by_idp() {
     ] {
         let read = checked(&signed(&header(), &with(claims(), name, value.clone()))).unwrap();
         assert_eq!(read.is_guest(), guest, "{name} {value}");
+    }
+}
+
+#[test]
+fn the_payloads_of_the_examples_say_who_signed_in() {
+    for (folder, json) in crate::microsoft::examples::texts("idToken.payload.json") {
+        let claims: UniqueObject = serde_json::from_str(&json).unwrap();
+        let own = |name: &str| text(&claims.0, name).unwrap();
+        let tenant: TenantId = own("tid").parse().unwrap();
+        let profile = CloudProfile::new(MicrosoftCloud::Global, None, None).unwrap();
+        let nonce = SecretText::new(own("nonce").to_owned());
+        let expected = Expected {
+            client_id: own("aud"),
+            tenant,
+            issuer: profile.issuer(tenant),
+            nonce: &nonce,
+            now: DateTime::from_timestamp(time(&claims.0, "iat").unwrap(), 0).unwrap(),
+        };
+        check_tenant(&claims.0, tenant).unwrap();
+        check_claims(&claims.0, &expected).unwrap();
+        let read = read_claims(&claims.0, &expected).unwrap();
+        assert!(!read.wids.unwrap().is_empty(), "{folder}");
+    }
+}
+
+/// A verifier whose keys come from a server, and its clock.
+fn verifier(server: &ScriptedServer) -> (IdTokenVerifier, Arc<AtomicI64>) {
+    let profile = CloudProfile::new(MicrosoftCloud::Global, Some(&server.origin), None).unwrap();
+    let now = Arc::new(AtomicI64::new(NOW));
+    let moved = Arc::clone(&now);
+    let clock = Clock::from_fn(move || DateTime::from_timestamp(moved.load(Relaxed), 0).unwrap());
+    let http = Outbound::new(Limits::default()).unwrap();
+    (
+        IdTokenVerifier::new(profile, CLIENT.to_owned(), http, clock),
+        now,
+    )
+}
+
+#[tokio::test]
+async fn c10_keys_are_kept_a_day_and_looked_for_anew_once_a_minute_at_most() {
+    let documents = [
+        json!({ "keys": [jwk(&KEYS.stranger, "old", None)] }),
+        json!({ "keys": [jwk(&KEYS.stranger, "old", None), jwk(&KEYS.own, "own", None)] }),
+    ];
+    let server =
+        ScriptedServer::start(move |_seen, before| Answer::json(200, &documents[before.min(1)]))
+            .await;
+    let (verifier, now) = verifier(&server);
+    let claims = with(
+        claims(),
+        "iss",
+        json!(format!("{}/{TENANT}/v2.0", server.origin)),
+    );
+    let claims = with(claims, "exp", json!(NOW + 200_000));
+    let token = SecretText::new(signed(&header(), &claims));
+    let nonce = SecretText::new(NONCE.to_owned());
+    let verify = || verifier.verify(&token, tenant(), &nonce);
+
+    assert!(matches!(verify().await, Err(IdTokenError::UnknownKey)));
+    assert!(matches!(verify().await, Err(IdTokenError::UnknownKey)));
+    assert_eq!(
+        server.seen().len(),
+        1,
+        "just fetched: an unknown key fetches nothing"
+    );
+    assert_eq!(
+        server.seen()[0].target,
+        format!("/{TENANT}/discovery/v2.0/keys")
+    );
+    now.store(NOW + 60, Relaxed);
+    assert!(verify().await.is_ok(), "the key has rolled");
+    assert!(verify().await.is_ok());
+    assert_eq!(server.seen().len(), 2);
+    now.store(NOW + 60 + 24 * 3600, Relaxed);
+    assert!(verify().await.is_ok());
+    assert_eq!(server.seen().len(), 3, "a day later they are read again");
+}
+
+#[tokio::test]
+async fn unreadable_keys_are_microsofts_failure_and_not_the_tokens() {
+    for answer in [
+        Answer::json(503, ""),
+        Answer::json(200, "<html>"),
+        Answer::json(302, ""),
+        Answer::HangUp,
+    ] {
+        let server = ScriptedServer::start(move |_seen, _before| answer.clone()).await;
+        let (verifier, _now) = verifier(&server);
+        let token = SecretText::new(signed(&header(), &claims()));
+        let nonce = SecretText::new(NONCE.to_owned());
+        let outcome = verifier.verify(&token, tenant(), &nonce).await;
+        assert!(matches!(outcome, Err(IdTokenError::Keys(_))), "{outcome:?}");
     }
 }

@@ -24,8 +24,15 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
 
 async fn read_all(step: &Step) -> Result<(), SyncError> {
     let generation = step.begin_full_read().await?;
-    let url = step.run.graph.v1(GraphPath::of("deviceManagement/managedDevices").query("$select", ManagedDevice::SELECT));
-    let checkpoint = Checkpoint { generation, ..Checkpoint::default() };
+    let url = step
+        .run
+        .graph
+        .v1(GraphPath::of("deviceManagement/managedDevices")
+            .query("$select", ManagedDevice::SELECT));
+    let checkpoint = Checkpoint {
+        generation,
+        ..Checkpoint::default()
+    };
     let tenant = step.run.tenant;
     let done = step
         .read_pages(Workload::Intune, url, checkpoint, move |body| {
@@ -42,7 +49,13 @@ async fn read_all(step: &Step) -> Result<(), SyncError> {
                 delta_link: None,
                 write: Box::new(move |tx| {
                     let (rows, _) = rows.into_parts();
-                    Ok(inventory::upsert_objects(tx, tenant, ObjectKind::Device.number(), generation, &rows)?)
+                    Ok(inventory::upsert_objects(
+                        tx,
+                        tenant,
+                        ObjectKind::Device.number(),
+                        generation,
+                        &rows,
+                    )?)
                 }),
             })
         })
@@ -51,8 +64,16 @@ async fn read_all(step: &Step) -> Result<(), SyncError> {
 }
 
 fn row(key: uuid::Uuid, device: &ManagedDevice<'_>) -> Result<ObjectRow, SyncError> {
-    let name = device.device_name.value().map(String::as_str).unwrap_or_default();
-    let upn = device.user_principal_name.value().map(String::as_str).unwrap_or_default();
+    let name = device
+        .device_name
+        .value()
+        .map(String::as_str)
+        .unwrap_or_default();
+    let upn = device
+        .user_principal_name
+        .value()
+        .map(String::as_str)
+        .unwrap_or_default();
     Ok(ObjectRow {
         key: StoredUuid(key),
         name: Some(format!("{name} {upn}").to_lowercase()),
@@ -62,5 +83,8 @@ fn row(key: uuid::Uuid, device: &ManagedDevice<'_>) -> Result<ObjectRow, SyncErr
 
 /// Why there are no devices to read.
 pub(in crate::sync) fn not_set_up() -> Warning {
-    Warning::note("notLicensed", "Intune is not licensed or not set up in this tenant, so there are no managed devices.")
+    Warning::note(
+        "notLicensed",
+        "Intune is not licensed or not set up in this tenant, so there are no managed devices.",
+    )
 }

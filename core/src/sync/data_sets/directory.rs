@@ -28,20 +28,32 @@ pub(super) enum Plan {
 /// Decides between everything and changes: changes only where a delta run has a link to begin with.
 pub(super) async fn plan(step: &Step) -> Result<Plan, SyncError> {
     if let Some(checkpoint) = step.checkpoint()? {
-        return Ok(if checkpoint.generation == 0 { Plan::Changes(checkpoint) } else { Plan::Full(checkpoint) });
+        return Ok(if checkpoint.generation == 0 {
+            Plan::Changes(checkpoint)
+        } else {
+            Plan::Full(checkpoint)
+        });
     }
     if step.run.kind == RunKind::Delta {
         let (tenant, name) = (step.run.tenant, step.data_set.name());
         let stored = step
             .run
             .store
-            .read(&step.run.scope, move |tx| queries::refresh_state(tx, tenant, name))
+            .read(&step.run.scope, move |tx| {
+                queries::refresh_state(tx, tenant, name)
+            })
             .await?;
         if let Some(delta_link) = stored.delta_link {
-            return Ok(Plan::Changes(Checkpoint { next_link: Some(delta_link), ..Checkpoint::default() }));
+            return Ok(Plan::Changes(Checkpoint {
+                next_link: Some(delta_link),
+                ..Checkpoint::default()
+            }));
         }
     }
-    Ok(Plan::Full(Checkpoint { generation: step.begin_full_read().await?, ..Checkpoint::default() }))
+    Ok(Plan::Full(Checkpoint {
+        generation: step.begin_full_read().await?,
+        ..Checkpoint::default()
+    }))
 }
 
 /// Whether a failure to follow a stored link only means that the link is too old to go on with.
@@ -75,10 +87,20 @@ pub(super) fn link_is_stale(error: &SyncError) -> bool {
 
 /// The link from which later changes can be read, taken before anything is read in full, so that
 /// nothing falls between the two.
-pub(super) async fn latest_delta_link(step: &Step, resource: &'static str, select: &str) -> Result<String, SyncError> {
-    let path = GraphPath::of(resource).then("delta?$deltatoken=latest").query("$select", select);
+pub(super) async fn latest_delta_link(
+    step: &Step,
+    resource: &'static str,
+    select: &str,
+) -> Result<String, SyncError> {
+    let path = GraphPath::of(resource)
+        .then("delta?$deltatoken=latest")
+        .query("$select", select);
     let url = step.run.graph.v1(path);
-    let body = step.run.graph.get(&url, Workload::Identity, &step.meter).await?;
+    let body = step
+        .run
+        .graph
+        .get(&url, Workload::Identity, &step.meter)
+        .await?;
     let page: Page<'_, IgnoredAny> = Page::read(&body)?;
     match page.delta_link {
         Some(link) => Ok(link.into_owned()),
@@ -87,7 +109,11 @@ pub(super) async fn latest_delta_link(step: &Step, resource: &'static str, selec
 }
 
 /// Reads a round of changes from the checkpoint's link to its new delta link.
-pub(super) async fn read_changes<D>(step: &Step, checkpoint: Checkpoint, decode: D) -> Result<Checkpoint, SyncError>
+pub(super) async fn read_changes<D>(
+    step: &Step,
+    checkpoint: Checkpoint,
+    decode: D,
+) -> Result<Checkpoint, SyncError>
 where
     D: Fn(Vec<u8>) -> Result<DecodedPage, SyncError> + Clone + Send + 'static,
 {
@@ -96,10 +122,14 @@ where
         return Ok(checkpoint);
     };
     let url = step.run.graph.link(&link)?;
-    let done = step.read_pages(Workload::Identity, url, checkpoint, decode).await?;
+    let done = step
+        .read_pages(Workload::Identity, url, checkpoint, decode)
+        .await?;
     match done.delta_link {
         Some(_) => Ok(done),
-        None => Err(SyncError::UnexpectedAnswer("a round of changes without a delta link".to_owned())),
+        None => Err(SyncError::UnexpectedAnswer(
+            "a round of changes without a delta link".to_owned(),
+        )),
     }
 }
 
@@ -127,7 +157,8 @@ pub(super) struct MemberChange {
 
 /// Reads one item of a page that was kept as text, because a delta's item is read in two ways.
 pub(super) fn read_item<'a, T: Deserialize<'a>>(item: &'a RawValue) -> Result<T, SyncError> {
-    serde_json::from_str(item.get()).or_else(|error| Err(SyncError::UnexpectedAnswer(format!("an item: {error}"))))
+    serde_json::from_str(item.get())
+        .or_else(|error| Err(SyncError::UnexpectedAnswer(format!("an item: {error}"))))
 }
 
 /// What the processed objects are counted by.

@@ -36,7 +36,14 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         Plan::Changes(checkpoint) => match read_changes(step, checkpoint).await {
             Err(error) if directory::link_is_stale(&error) => {
                 let generation = step.begin_full_read().await?;
-                read_all(step, Checkpoint { generation, ..Checkpoint::default() }).await
+                read_all(
+                    step,
+                    Checkpoint {
+                        generation,
+                        ..Checkpoint::default()
+                    },
+                )
+                .await
             }
             other => other,
         },
@@ -48,12 +55,21 @@ async fn read_all(step: &Step, checkpoint: Checkpoint) -> Result<(), SyncError> 
     let done = match read_pages(step, checkpoint).await {
         Err(error) if resumed && directory::link_is_stale(&error) => {
             let generation = step.begin_full_read().await?;
-            read_pages(step, Checkpoint { generation, ..Checkpoint::default() }).await?
+            read_pages(
+                step,
+                Checkpoint {
+                    generation,
+                    ..Checkpoint::default()
+                },
+            )
+            .await?
         }
         done => done?,
     };
     if done.delta_link.is_none() {
-        return Err(SyncError::UnexpectedAnswer("an enumeration without a delta link".to_owned()));
+        return Err(SyncError::UnexpectedAnswer(
+            "an enumeration without a delta link".to_owned(),
+        ));
     }
     name_other_members(step).await?;
     finish_full_read(step, done).await
@@ -66,18 +82,26 @@ async fn read_pages(step: &Step, mut checkpoint: Checkpoint) -> Result<Checkpoin
         None if checkpoint.delta_link.is_some() => return Ok(checkpoint),
         None => {
             checkpoint.expected = count(step).await?;
-            graph.v1(GraphPath::of("groups/delta").query("$select", &format!("{},members", Group::SELECT)))
+            graph.v1(GraphPath::of("groups/delta")
+                .query("$select", &format!("{},members", Group::SELECT)))
         }
     };
     let (tenant, generation) = (step.run.tenant, checkpoint.generation);
-    step.read_pages(Workload::Identity, first, checkpoint, move |body| decode_page(&body, tenant, generation, Round::Full))
-        .await
+    step.read_pages(Workload::Identity, first, checkpoint, move |body| {
+        decode_page(&body, tenant, generation, Round::Full)
+    })
+    .await
 }
 
 /// How many groups there are: only for the progress, so a refusal is no failure.
 async fn count(step: &Step) -> Result<Option<i64>, SyncError> {
     let url = step.run.graph.v1("groups/$count").eventual();
-    match step.run.graph.get(&url, Workload::Identity, &step.meter).await {
+    match step
+        .run
+        .graph
+        .get(&url, Workload::Identity, &step.meter)
+        .await
+    {
         Ok(body) => {
             let text = String::from_utf8_lossy(&body);
             Ok(text.trim_start_matches('\u{feff}').trim().parse().ok())
@@ -92,7 +116,10 @@ async fn count(step: &Step) -> Result<Option<i64>, SyncError> {
 async fn read_changes(step: &Step, checkpoint: Checkpoint) -> Result<(), SyncError> {
     let tenant = step.run.tenant;
     let generation = current_generation(step).await?;
-    let done = directory::read_changes(step, checkpoint, move |body| decode_page(&body, tenant, generation, Round::Changes)).await?;
+    let done = directory::read_changes(step, checkpoint, move |body| {
+        decode_page(&body, tenant, generation, Round::Changes)
+    })
+    .await?;
     finish_changes(step, done).await
 }
 
@@ -105,11 +132,20 @@ async fn name_other_members(step: &Step) -> Result<(), SyncError> {
         let page = step
             .run
             .store
-            .read(&step.run.scope, move |tx| inventory::unnamed_members(tx, tenant, after))
+            .read(&step.run.scope, move |tx| {
+                inventory::unnamed_members(tx, tenant, after)
+            })
             .await?;
-        let Some(last) = page.last().copied() else { return Ok(()) };
+        let Some(last) = page.last().copied() else {
+            return Ok(());
+        };
         after = Some(last);
-        let body = match step.run.graph.directory_objects_by_ids(&page, &step.meter).await {
+        let body = match step
+            .run
+            .graph
+            .directory_objects_by_ids(&page, &step.meter)
+            .await
+        {
             Ok(body) => body,
             Err(error) if super::is_refusal(&error) => {
                 tracing::info!(%error, "names of members are not shown");
@@ -123,7 +159,8 @@ async fn name_other_members(step: &Step) -> Result<(), SyncError> {
             .into_iter()
             .filter_map(|object| Some((Uuid::try_parse(&object.id).ok()?, object.display_name?)))
             .collect();
-        step.write(move |tx| Ok(inventory::name_members(tx, tenant, &names)?)).await?;
+        step.write(move |tx| Ok(inventory::name_members(tx, tenant, &names)?))
+            .await?;
     }
 }
 
@@ -149,7 +186,12 @@ enum Round {
     Changes,
 }
 
-fn decode_page(body: &[u8], tenant: TenantId, generation: i64, round: Round) -> Result<DecodedPage, SyncError> {
+fn decode_page(
+    body: &[u8],
+    tenant: TenantId,
+    generation: i64,
+    round: Round,
+) -> Result<DecodedPage, SyncError> {
     let page: Page<'_, &RawValue> = Page::read(body)?;
     let mut rows = GroupPage::default();
     for item in &page.value {
@@ -168,7 +210,13 @@ fn decode_page(body: &[u8], tenant: TenantId, generation: i64, round: Round) -> 
         delta_link: page.delta_link.as_deref().map(str::to_owned),
         write: Box::new(move |tx| {
             let (groups, removed) = rows.groups.into_parts();
-            let written = inventory::upsert_objects(tx, tenant, ObjectKind::Group.number(), generation, &groups)?;
+            let written = inventory::upsert_objects(
+                tx,
+                tenant,
+                ObjectKind::Group.number(),
+                generation,
+                &groups,
+            )?;
             inventory::mark_removed(tx, tenant, ObjectKind::Group, &removed)?;
             let (there, gone) = split(rows.members);
             inventory::upsert_members(tx, tenant, generation, &there)?;
@@ -190,15 +238,22 @@ impl GroupPage {
         }
         for member in change.members.into_iter().flatten() {
             let present = member.removed.is_none();
-            let kind = member.member_type.unwrap_or_else(|| "#microsoft.graph.directoryObject".to_owned());
-            self.members.insert((key, guid(&member.id)?), present.then_some(kind));
+            let kind = member
+                .member_type
+                .unwrap_or_else(|| "#microsoft.graph.directoryObject".to_owned());
+            self.members
+                .insert((key, guid(&member.id)?), present.then_some(kind));
         }
         Ok(())
     }
 }
 
 fn row(key: Uuid, group: &Group<'_>) -> Result<ObjectRow, SyncError> {
-    let name = group.display_name.value().map(String::as_str).unwrap_or_default();
+    let name = group
+        .display_name
+        .value()
+        .map(String::as_str)
+        .unwrap_or_default();
     let mail = group.mail.value().map(String::as_str).unwrap_or_default();
     Ok(ObjectRow {
         key: StoredUuid(key),
@@ -235,7 +290,8 @@ async fn finish_full_read(step: &Step, checkpoint: Checkpoint) -> Result<(), Syn
         .store
         .read(&step.run.scope, move |tx| -> Result<_, SyncError> {
             let held = queries::refresh_state(tx, tenant, data_set.name())?.held_back_generation;
-            let held_members = queries::refresh_state(tx, tenant, MEMBERSHIPS)?.held_back_generation;
+            let held_members =
+                queries::refresh_state(tx, tenant, MEMBERSHIPS)?.held_back_generation;
             Ok((
                 inventory::unseen(tx, tenant, ObjectKind::Group, generation, held)?,
                 inventory::unseen_members(tx, tenant, generation, held_members)?,
@@ -254,7 +310,8 @@ async fn finish_full_read(step: &Step, checkpoint: Checkpoint) -> Result<(), Syn
         let groups = inventory::sweep_objects(tx, tenant, ObjectKind::Group, generation, held)?;
         queries::complete_read(tx, tenant, data_set.name(), delta_link.as_deref())?;
         if let Absence::Removed(_) = groups {
-            let held_members = queries::refresh_state(tx, tenant, MEMBERSHIPS)?.held_back_generation;
+            let held_members =
+                queries::refresh_state(tx, tenant, MEMBERSHIPS)?.held_back_generation;
             let members = inventory::sweep_members(tx, tenant, generation, held_members)?;
             let (count, generation) = match members {
                 Absence::Removed(_) => (0, None),

@@ -27,17 +27,37 @@ use crate::{
 pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
     let generation = step.begin_full_read().await?;
     let subscriptions = subscriptions(step).await?;
-    let url = step.run.graph.v1(GraphPath::of("subscribedSkus").query("$select", SubscribedSku::SELECT));
-    let body = step.run.graph.get(&url, Workload::Identity, &step.meter).await?;
+    let url = step
+        .run
+        .graph
+        .v1(GraphPath::of("subscribedSkus").query("$select", SubscribedSku::SELECT));
+    let body = step
+        .run
+        .graph
+        .get(&url, Workload::Identity, &step.meter)
+        .await?;
     let page: Page<'_, SubscribedSku<'_>> = Page::read(&body)?;
-    let rows: Vec<ObjectRow> =
-        page.value.iter().map(|sku| row(sku, subscriptions.as_ref())).collect::<Result<_, _>>()?;
+    let rows: Vec<ObjectRow> = page
+        .value
+        .iter()
+        .map(|sku| row(sku, subscriptions.as_ref()))
+        .collect::<Result<_, _>>()?;
     let expected = i64::try_from(rows.len()).ok();
-    let checkpoint = Checkpoint { generation, expected, ..Checkpoint::default() };
+    let checkpoint = Checkpoint {
+        generation,
+        expected,
+        ..Checkpoint::default()
+    };
     let tenant = step.run.tenant;
     let done = step
         .commit_page(checkpoint, move |tx| {
-            Ok(inventory::upsert_objects(tx, tenant, ObjectKind::License.number(), generation, &rows)?)
+            Ok(inventory::upsert_objects(
+                tx,
+                tenant,
+                ObjectKind::License.number(),
+                generation,
+                &rows,
+            )?)
         })
         .await?;
     finish_full_read(step, ObjectKind::License, done).await
@@ -62,7 +82,11 @@ async fn subscriptions(step: &Step) -> Result<Option<HashMap<String, Vec<Value>>
         };
         let page: Page<'_, CompanySubscription<'_>> = Page::read(&body)?;
         for subscription in &page.value {
-            let sku = subscription.sku_id.value().map(|id| id.to_ascii_lowercase()).unwrap_or_default();
+            let sku = subscription
+                .sku_id
+                .value()
+                .map(|id| id.to_ascii_lowercase())
+                .unwrap_or_default();
             by_sku.entry(sku).or_default().push(value(subscription)?);
         }
         if let Some(link) = &page.next_link {
@@ -73,9 +97,16 @@ async fn subscriptions(step: &Step) -> Result<Option<HashMap<String, Vec<Value>>
     Ok(Some(by_sku))
 }
 
-fn row(sku: &SubscribedSku<'_>, subscriptions: Option<&HashMap<String, Vec<Value>>>) -> Result<ObjectRow, SyncError> {
+fn row(
+    sku: &SubscribedSku<'_>,
+    subscriptions: Option<&HashMap<String, Vec<Value>>>,
+) -> Result<ObjectRow, SyncError> {
     let sku_id = sku.sku_id.value().cloned().unwrap_or_default();
-    let own = subscriptions.map(|all| all.get(&sku_id.to_ascii_lowercase()).cloned().unwrap_or_default());
+    let own = subscriptions.map(|all| {
+        all.get(&sku_id.to_ascii_lowercase())
+            .cloned()
+            .unwrap_or_default()
+    });
     let mut document = value(sku)?;
     if let Some(members) = document.as_object_mut() {
         members.insert("subscriptions".to_owned(), json!(own));
@@ -88,5 +119,6 @@ fn row(sku: &SubscribedSku<'_>, subscriptions: Option<&HashMap<String, Vec<Value
 }
 
 fn value(object: &impl serde::Serialize) -> Result<Value, SyncError> {
-    serde_json::to_value(object).or_else(|error| Err(SyncError::UnexpectedAnswer(format!("an object: {error}"))))
+    serde_json::to_value(object)
+        .or_else(|error| Err(SyncError::UnexpectedAnswer(format!("an object: {error}"))))
 }

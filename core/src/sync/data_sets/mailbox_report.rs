@@ -3,7 +3,7 @@
 
 use csv_core::{ReadRecordResult, Reader};
 
-use crate::{inventory::documents::Mailbox, microsoft::graph_report::ReportBody, sync::error::SyncError};
+use crate::{inventory::documents::Mailbox, microsoft::graph::ReportBody, sync::error::SyncError};
 
 /// Longest record that is believed, in bytes.
 const LONGEST_RECORD: usize = 64 * 1024;
@@ -18,7 +18,11 @@ pub(super) struct Report {
 impl Report {
     /// A report whose rows are still to come.
     pub(super) fn new(body: ReportBody) -> Self {
-        Self { body, parser: RowParser::default(), ended: false }
+        Self {
+            body,
+            parser: RowParser::default(),
+            ended: false,
+        }
     }
 
     /// The next rows, about `wanted` of them; empty at the end.
@@ -38,7 +42,6 @@ impl Report {
 }
 
 /// Turns bytes into rows, wherever they are cut.
-#[derive(Default)]
 struct RowParser {
     reader: Reader,
     record: Vec<u8>,
@@ -47,6 +50,20 @@ struct RowParser {
     written: usize,
     fields: usize,
     header: Option<Vec<String>>,
+}
+
+impl Default for RowParser {
+    fn default() -> Self {
+        Self {
+            // Not `Reader::default()`, whose tables are empty.
+            reader: Reader::new(),
+            record: Vec::new(),
+            ends: Vec::new(),
+            written: 0,
+            fields: 0,
+            header: None,
+        }
+    }
 }
 
 impl RowParser {
@@ -67,14 +84,15 @@ impl RowParser {
     fn at_end(&mut self, rows: &mut Vec<Mailbox>) -> Result<bool, SyncError> {
         self.make_room()?;
         let (result, _, wrote, ended) = self.read(&[]);
-        self.take(result, wrote, ended, rows)?;
-        Ok(matches!(result, ReadRecordResult::End))
+        let is_end = matches!(result, ReadRecordResult::End);
+        self.take(&result, wrote, ended, rows)?;
+        Ok(is_end)
     }
 
     fn step(&mut self, input: &[u8], rows: &mut Vec<Mailbox>) -> Result<usize, SyncError> {
         self.make_room()?;
         let (result, read, wrote, ended) = self.read(input);
-        self.take(result, wrote, ended, rows)?;
+        self.take(&result, wrote, ended, rows)?;
         Ok(read)
     }
 
@@ -87,7 +105,9 @@ impl RowParser {
     fn make_room(&mut self) -> Result<(), SyncError> {
         if self.record.len() - self.written < 1024 {
             if self.record.len() >= LONGEST_RECORD {
-                return Err(SyncError::UnexpectedAnswer("a report row of more than 64 kB".to_owned()));
+                return Err(SyncError::UnexpectedAnswer(
+                    "a report row of more than 64 kB".to_owned(),
+                ));
             }
             self.record.resize((self.record.len() * 2).max(4096), 0);
         }
@@ -99,7 +119,7 @@ impl RowParser {
 
     fn take(
         &mut self,
-        result: ReadRecordResult,
+        result: &ReadRecordResult,
         wrote: usize,
         ended: usize,
         rows: &mut Vec<Mailbox>,
@@ -126,8 +146,11 @@ impl RowParser {
             .map(|end| {
                 let bytes = self.record.get(from..*end).unwrap_or_default();
                 from = *end;
-                String::from_utf8(bytes.to_vec())
-                    .or_else(|_| Err(SyncError::UnexpectedAnswer("a report that is not UTF-8".to_owned())))
+                String::from_utf8(bytes.to_vec()).or_else(|_| {
+                    Err(SyncError::UnexpectedAnswer(
+                        "a report that is not UTF-8".to_owned(),
+                    ))
+                })
             })
             .collect()
     }
@@ -140,14 +163,19 @@ fn header(mut fields: Vec<String>) -> Result<Vec<String>, SyncError> {
     if fields.iter().any(|field| field == "User Principal Name") {
         Ok(fields)
     } else {
-        Err(SyncError::UnexpectedAnswer("a report without the column User Principal Name".to_owned()))
+        Err(SyncError::UnexpectedAnswer(
+            "a report without the column User Principal Name".to_owned(),
+        ))
     }
 }
 
 fn mailbox(header: &[String], fields: &[String]) -> Mailbox {
     let text = |column: &str| {
         let position = header.iter().position(|name| name == column)?;
-        fields.get(position).map(|field| field.trim().to_owned()).filter(|field| !field.is_empty())
+        fields
+            .get(position)
+            .map(|field| field.trim().to_owned())
+            .filter(|field| !field.is_empty())
     };
     let number = |column: &str| text(column).and_then(|field| field.parse().ok());
     let truth = |column: &str| {
@@ -203,12 +231,18 @@ mod tests {
     fn a_report_reads_the_same_wherever_it_is_cut() {
         let whole = parse(REPORT, REPORT.len());
         assert_eq!(whole.len(), 3);
-        assert_eq!(whole[0].display_name.as_deref(), Some("Lovelace, Ada \"the first\""));
+        assert_eq!(
+            whole[0].display_name.as_deref(),
+            Some("Lovelace, Ada \"the first\"")
+        );
         assert_eq!(whole[0].item_count, Some(7340));
         assert_eq!(whole[1].is_deleted, Some(true));
         assert_eq!(whole[1].item_count, None);
         assert_eq!(whole[2].has_archive, Some(false));
-        assert_eq!(whole[2].storage_used_in_bytes, None, "a column that is not there is no value");
+        assert_eq!(
+            whole[2].storage_used_in_bytes, None,
+            "a column that is not there is no value"
+        );
         for piece in 1..40 {
             assert_eq!(parse(REPORT, piece), whole, "cut every {piece} bytes");
         }

@@ -5,19 +5,12 @@
 
 use uuid::Uuid;
 
-use super::{
-    document, finish_full_read, is_refusal,
-    mailbox_report::Report,
-    purposes,
-};
+use super::{document, finish_full_read, is_refusal, mailbox_report::Report, purposes};
 use crate::{
     ids::TenantId,
     inventory::{self, ObjectKind, ObjectRow, documents::Mailbox, text_key},
     microsoft::{
-        cloud::CloudService,
-        graph_error::GraphError,
-        page::read_object,
-        throttle::Workload,
+        cloud::CloudService, graph_error::GraphError, page::read_object, throttle::Workload,
     },
     store::{Scoped, StoreError, types::StoredUuid},
     sync::{
@@ -33,9 +26,16 @@ const PAGE: usize = 1_000;
 /// Reads all mailboxes.
 pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
     let tenant = step.run.tenant;
-    let plans = step.run.store.read(&step.run.scope, move |tx| inventory::read_plans(tx, tenant)).await?;
+    let plans = step
+        .run
+        .store
+        .read(&step.run.scope, move |tx| inventory::read_plans(tx, tenant))
+        .await?;
     let generation = step.begin_full_read().await?;
-    let begun = Checkpoint { generation, ..Checkpoint::default() };
+    let begun = Checkpoint {
+        generation,
+        ..Checkpoint::default()
+    };
     let done = match from_report(step, begun).await? {
         Outcome::Named(done) => {
             link_to_users(step, generation).await?;
@@ -43,7 +43,9 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         }
         Outcome::Unusable(warning, begun) => {
             step.warn(warning);
-            purposes::read_all(step, begun, plans.as_ref()).await.or_else(needs_mailbox_settings)?
+            purposes::read_all(step, begun, plans.as_ref())
+                .await
+                .or_else(needs_mailbox_settings)?
         }
     };
     if done.read == 0 && plans.as_ref().is_some_and(|plans| !plans.has_exchange()) {
@@ -58,9 +60,10 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
 /// A refusal of the mailbox settings is about their own permission, not the report's.
 fn needs_mailbox_settings(error: SyncError) -> Result<Checkpoint, SyncError> {
     match error {
-        SyncError::Graph(GraphError::AccessDenied(refusal)) => {
-            Err(SyncError::Denied { permission: "MailboxSettings.Read", refusal })
-        }
+        SyncError::Graph(GraphError::AccessDenied(refusal)) => Err(SyncError::Denied {
+            permission: "MailboxSettings.Read",
+            refusal,
+        }),
         other => Err(other),
     }
 }
@@ -82,7 +85,10 @@ async fn from_report(step: &Step, begun: Checkpoint) -> Result<Outcome, SyncErro
         return Ok(Outcome::Unusable(concealed(), begun));
     }
     let path = "reports/getMailboxUsageDetail(period='D7')";
-    let mut report = match graph.report(path, Workload::MailboxUsageReport, &step.meter).await {
+    let mut report = match graph
+        .report(path, Workload::MailboxUsageReport, &step.meter)
+        .await
+    {
         Ok(body) => Report::new(body),
         Err(error @ GraphError::AccessDenied(_)) => return Err(error.into()),
         Err(error) if is_refusal(&error) => {
@@ -99,7 +105,9 @@ async fn from_report(step: &Step, begun: Checkpoint) -> Result<Outcome, SyncErro
     }
     while !rows.is_empty() {
         let (tenant, generation) = (step.run.tenant, done.generation);
-        done = step.commit_page(done, move |tx| store_rows(tx, tenant, generation, rows)).await?;
+        done = step
+            .commit_page(done, move |tx| store_rows(tx, tenant, generation, rows))
+            .await?;
         rows = report.next(PAGE).await?;
     }
     Ok(Outcome::Named(done))
@@ -124,7 +132,10 @@ async fn names_are_concealed(step: &Step) -> Result<Option<bool>, SyncError> {
 }
 
 fn is_named(mailbox: &Mailbox) -> bool {
-    mailbox.user_principal_name.as_deref().is_some_and(|name| name.contains('@'))
+    mailbox
+        .user_principal_name
+        .as_deref()
+        .is_some_and(|name| name.contains('@'))
 }
 
 fn concealed() -> Warning {
@@ -144,9 +155,16 @@ fn not_offered() -> Warning {
 
 /// The key of a mailbox: its name, which a deleted mailbox may share with its successor.
 pub(super) fn mailbox_key(mailbox: &Mailbox) -> Uuid {
-    let name = mailbox.user_principal_name.as_deref().unwrap_or_default().to_lowercase();
+    let name = mailbox
+        .user_principal_name
+        .as_deref()
+        .unwrap_or_default()
+        .to_lowercase();
     match mailbox.is_deleted {
-        Some(true) => text_key(&format!("deleted {} {name}", mailbox.deleted_date.as_deref().unwrap_or_default())),
+        Some(true) => text_key(&format!(
+            "deleted {} {name}",
+            mailbox.deleted_date.as_deref().unwrap_or_default()
+        )),
         Some(false) | None => text_key(&name),
     }
 }
@@ -159,14 +177,21 @@ fn store_rows(
     generation: i64,
     rows: Vec<Mailbox>,
 ) -> Result<usize, SyncError> {
-    let mut by_key: std::collections::BTreeMap<Uuid, Mailbox> =
-        rows.into_iter().map(|row| (mailbox_key(&row), row)).collect();
+    let mut by_key: std::collections::BTreeMap<Uuid, Mailbox> = rows
+        .into_iter()
+        .map(|row| (mailbox_key(&row), row))
+        .collect();
     let keys: Vec<Uuid> = by_key.keys().copied().collect();
     let stored = inventory::stored_documents(tx, tenant, ObjectKind::Mailbox, &keys)?;
-    let mut owners: std::collections::HashMap<Uuid, Vec<(Uuid, Mailbox)>> = std::collections::HashMap::new();
+    let mut owners: std::collections::HashMap<Uuid, Vec<(Uuid, Mailbox)>> =
+        std::collections::HashMap::new();
     for (key, text) in stored {
         let mailbox: Mailbox = parse(&text)?;
-        if let Some(owner) = mailbox.user_id.as_deref().and_then(|id| Uuid::try_parse(id).ok()) {
+        if let Some(owner) = mailbox
+            .user_id
+            .as_deref()
+            .and_then(|id| Uuid::try_parse(id).ok())
+        {
             owners.entry(owner).or_default().push((key, mailbox));
         }
     }
@@ -174,7 +199,9 @@ fn store_rows(
     for (owner, text) in inventory::live_among(tx, tenant, ObjectKind::User, &ids)? {
         let user: Owner = parse(&text)?;
         for (key, before) in owners.remove(&owner).unwrap_or_default() {
-            if user.key() == key && let Some(row) = by_key.get_mut(&key) {
+            if user.key() == key
+                && let Some(row) = by_key.get_mut(&key)
+            {
                 row.user_id = before.user_id;
                 row.user_purpose = before.user_purpose;
             }
@@ -200,7 +227,13 @@ pub(super) fn write(
             })
         })
         .collect::<Result<_, SyncError>>()?;
-    Ok(inventory::upsert_objects(tx, tenant, ObjectKind::Mailbox.number(), generation, &rows)?)
+    Ok(inventory::upsert_objects(
+        tx,
+        tenant,
+        ObjectKind::Mailbox.number(),
+        generation,
+        &rows,
+    )?)
 }
 
 pub(super) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, SyncError> {
@@ -217,7 +250,13 @@ struct Owner {
 
 impl Owner {
     fn key(&self) -> Uuid {
-        text_key(&self.user_principal_name.as_deref().unwrap_or_default().to_lowercase())
+        text_key(
+            &self
+                .user_principal_name
+                .as_deref()
+                .unwrap_or_default()
+                .to_lowercase(),
+        )
     }
 }
 
@@ -234,12 +273,19 @@ async fn link_to_users(step: &Step, generation: i64) -> Result<(), SyncError> {
                 inventory::live_documents(tx, tenant, ObjectKind::User, after, None, limit)
             })
             .await?;
-        let Some((last, _)) = users.last() else { return Ok(()) };
+        let Some((last, _)) = users.last() else {
+            return Ok(());
+        };
         after = Some(*last);
-        let owners: Vec<Owner> = users.iter().map(|(_, text)| parse(text)).collect::<Result<_, _>>()?;
+        let owners: Vec<Owner> = users
+            .iter()
+            .map(|(_, text)| parse(text))
+            .collect::<Result<_, _>>()?;
         step.write(move |tx| {
-            let ids: std::collections::HashMap<Uuid, String> =
-                owners.into_iter().map(|owner| (owner.key(), owner.id)).collect();
+            let ids: std::collections::HashMap<Uuid, String> = owners
+                .into_iter()
+                .map(|owner| (owner.key(), owner.id))
+                .collect();
             let keys: Vec<Uuid> = ids.keys().copied().collect();
             let mut linked = std::collections::BTreeMap::new();
             for (key, text) in inventory::live_among(tx, tenant, ObjectKind::Mailbox, &keys)? {

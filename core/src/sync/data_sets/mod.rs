@@ -49,18 +49,26 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
 
 /// A GUID of Microsoft's; an object without one cannot be stored.
 fn guid(id: &str) -> Result<Uuid, SyncError> {
-    Uuid::try_parse(id).or_else(|_not_a_guid| Err(SyncError::UnexpectedAnswer("an id is no GUID".to_owned())))
+    Uuid::try_parse(id)
+        .or_else(|_not_a_guid| Err(SyncError::UnexpectedAnswer("an id is no GUID".to_owned())))
 }
 
 /// A document as it is stored.
 fn document(object: &impl serde::Serialize) -> Result<String, SyncError> {
-    serde_json::to_string(object)
-        .or_else(|error| Err(SyncError::UnexpectedAnswer(format!("an object cannot be kept: {error}"))))
+    serde_json::to_string(object).or_else(|error| {
+        Err(SyncError::UnexpectedAnswer(format!(
+            "an object cannot be kept: {error}"
+        )))
+    })
 }
 
 /// Ends a complete read: removes what it did not see, or holds the removal back, and remembers where
 /// the next refresh begins.
-async fn finish_full_read(step: &Step, kind: ObjectKind, checkpoint: Checkpoint) -> Result<(), SyncError> {
+async fn finish_full_read(
+    step: &Step,
+    kind: ObjectKind,
+    checkpoint: Checkpoint,
+) -> Result<(), SyncError> {
     let (tenant, data_set) = (step.run.tenant, step.data_set);
     let generation = checkpoint.generation;
     let held_back = step
@@ -68,7 +76,10 @@ async fn finish_full_read(step: &Step, kind: ObjectKind, checkpoint: Checkpoint)
         .store
         .read(&step.run.scope, move |tx| -> Result<_, SyncError> {
             let before = queries::refresh_state(tx, tenant, data_set.name())?.held_back_generation;
-            Ok((before, inventory::unseen(tx, tenant, kind, generation, before)?))
+            Ok((
+                before,
+                inventory::unseen(tx, tenant, kind, generation, before)?,
+            ))
         })
         .await?;
     if let (_, Absence::HeldBack { vanished, known }) = held_back {
@@ -93,11 +104,22 @@ fn remember(
     generation: i64,
 ) -> Result<(), SyncError> {
     match absence {
-        Absence::Removed(_) => Ok(queries::store_held_back(tx, tenant, data_set.name(), 0, None)?),
+        Absence::Removed(_) => Ok(queries::store_held_back(
+            tx,
+            tenant,
+            data_set.name(),
+            0,
+            None,
+        )?),
         Absence::HeldBack { vanished, known } => {
             queries::store_held_back(tx, tenant, data_set.name(), vanished, Some(generation))?;
             let details = json!({"dataset": data_set.name(), "vanished": vanished, "known": known});
-            Ok(audit::record(tx, Action::InventoryRemovalHeldBack, Some(tenant), details)?)
+            Ok(audit::record(
+                tx,
+                Action::InventoryRemovalHeldBack,
+                Some(tenant),
+                details,
+            )?)
         }
     }
 }
@@ -105,7 +127,9 @@ fn remember(
 fn held_back_warning(data_set: DataSet, vanished: i64, known: i64) -> Warning {
     Warning::new(
         "removalHeldBack",
-        format!("{vanished} of {known} objects of {data_set} were missing from Microsoft's answer and are kept for now."),
+        format!(
+            "{vanished} of {known} objects of {data_set} were missing from Microsoft's answer and are kept for now."
+        ),
         "Start a full sync: if they are missing again they are removed.",
     )
 }

@@ -25,37 +25,76 @@ struct VerifiedDomain {
 /// Reads the one object.
 pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
     let generation = step.begin_full_read().await?;
-    let url = step.run.graph.v1(GraphPath::of("organization").query("$select", Organization::SELECT));
-    let body = step.run.graph.get(&url, Workload::Identity, &step.meter).await?;
+    let url = step
+        .run
+        .graph
+        .v1(GraphPath::of("organization").query("$select", Organization::SELECT));
+    let body = step
+        .run
+        .graph
+        .get(&url, Workload::Identity, &step.meter)
+        .await?;
     let page: Page<'_, Organization<'_>> = Page::read(&body)?;
     let [organization] = page.value.as_slice() else {
-        return Err(SyncError::UnexpectedAnswer(format!("{} organisations instead of one", page.value.len())));
+        return Err(SyncError::UnexpectedAnswer(format!(
+            "{} organisations instead of one",
+            page.value.len()
+        )));
     };
     let tenant = step.run.tenant;
     if !organization.id.eq_ignore_ascii_case(&tenant.to_string()) {
-        return Err(SyncError::UnexpectedAnswer("the organisation of another tenant".to_owned()));
+        return Err(SyncError::UnexpectedAnswer(
+            "the organisation of another tenant".to_owned(),
+        ));
     }
     let name = organization.display_name.value().cloned();
     let domains: Vec<VerifiedDomain> = match organization.verified_domains.value() {
-        Some(raw) => serde_json::from_str(raw.get())
-            .or_else(|error| Err(SyncError::UnexpectedAnswer(format!("verifiedDomains: {error}"))))?,
+        Some(raw) => serde_json::from_str(raw.get()).or_else(|error| {
+            Err(SyncError::UnexpectedAnswer(format!(
+                "verifiedDomains: {error}"
+            )))
+        })?,
         None => Vec::new(),
     };
-    let default_domain =
-        domains.iter().find(|domain| domain.is_default == Some(true)).and_then(|domain| domain.name.clone());
-    let search: Vec<String> = domains.into_iter().filter_map(|domain| domain.name).collect();
+    let default_domain = domains
+        .iter()
+        .find(|domain| domain.is_default == Some(true))
+        .and_then(|domain| domain.name.clone());
+    let search: Vec<String> = domains
+        .into_iter()
+        .filter_map(|domain| domain.name)
+        .collect();
     let row = ObjectRow {
         key: StoredUuid(tenant.as_uuid()),
         name: name.as_deref().map(str::to_lowercase),
         document: document(organization)?,
     };
-    let checkpoint = Checkpoint { generation, expected: Some(1), ..Checkpoint::default() };
+    let checkpoint = Checkpoint {
+        generation,
+        expected: Some(1),
+        ..Checkpoint::default()
+    };
     let data_set = step.data_set;
     let done = step
         .commit_page(checkpoint, move |tx| {
-            tenants::note_organization(tx, tenant, name.as_deref(), default_domain.as_deref(), &search)?;
-            Ok(inventory::upsert_objects(tx, tenant, ObjectKind::Organization.number(), generation, &[row])?)
+            tenants::note_organization(
+                tx,
+                tenant,
+                name.as_deref(),
+                default_domain.as_deref(),
+                &search,
+            )?;
+            Ok(inventory::upsert_objects(
+                tx,
+                tenant,
+                ObjectKind::Organization.number(),
+                generation,
+                &[row],
+            )?)
         })
         .await?;
-    step.complete(done, move |tx| Ok(queries::complete_read(tx, tenant, data_set.name(), None)?)).await
+    step.complete(done, move |tx| {
+        Ok(queries::complete_read(tx, tenant, data_set.name(), None)?)
+    })
+    .await
 }

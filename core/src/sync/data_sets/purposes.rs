@@ -60,9 +60,10 @@ impl Candidate {
             return self.account_enabled == Some(false) && self.mail.is_some();
         }
         match plans {
-            Some(plans) => {
-                licenses.iter().filter_map(|license| license.sku_id.as_deref()).any(|sku| plans.brings_mailbox(sku))
-            }
+            Some(plans) => licenses
+                .iter()
+                .filter_map(|license| license.sku_id.as_deref())
+                .any(|sku| plans.brings_mailbox(sku)),
             None => true,
         }
     }
@@ -96,7 +97,9 @@ pub(super) async fn read_all(
                 inventory::live_documents(tx, tenant, ObjectKind::User, after, None, SCAN)
             })
             .await?;
-        let Some((last, _)) = users.last() else { return Ok(done) };
+        let Some((last, _)) = users.last() else {
+            return Ok(done);
+        };
         after = Some(*last);
         let mut candidates = Vec::new();
         for (key, text) in &users {
@@ -106,7 +109,8 @@ pub(super) async fn read_all(
             }
         }
         while !candidates.is_empty() {
-            let part: Vec<(Uuid, Candidate)> = candidates.drain(..candidates.len().min(PAGE)).collect();
+            let part: Vec<(Uuid, Candidate)> =
+                candidates.drain(..candidates.len().min(PAGE)).collect();
             let mut found = BTreeMap::new();
             for (candidate, purpose) in ask(&step.run.graph, part, &step.meter).await? {
                 if let Some(purpose) = purpose {
@@ -114,7 +118,11 @@ pub(super) async fn read_all(
                     found.insert(mailbox_key(&mailbox), mailbox);
                 }
             }
-            done = step.commit_page(done, move |tx| write(tx, tenant, generation, found.into_iter())).await?;
+            done = step
+                .commit_page(done, move |tx| {
+                    write(tx, tenant, generation, found.into_iter())
+                })
+                .await?;
         }
     }
 }
@@ -132,18 +140,27 @@ pub(in crate::sync) async fn ask<T>(
     }
     let items = users
         .into_iter()
-        .map(|(id, user)| (user, GraphPath::of("users").id(id).then("mailboxSettings/userPurpose")))
+        .map(|(id, user)| {
+            (
+                user,
+                GraphPath::of("users")
+                    .id(id)
+                    .then("mailboxSettings/userPurpose"),
+            )
+        })
         .collect();
     let outcomes = graph.batch(items, Workload::Outlook, meter).await?;
     outcomes
         .into_iter()
         .map(|(user, outcome)| match outcome {
             Ok(body) => Ok((user, read_object::<UserPurpose>(&body)?.value)),
-            Err(GraphError::NotFound(_) | GraphError::NotLicensed(_) | GraphError::NotApplicable(_)) => {
-                Ok((user, None))
-            }
+            Err(
+                GraphError::NotFound(_) | GraphError::NotLicensed(_) | GraphError::NotApplicable(_),
+            ) => Ok((user, None)),
             // An application access policy of Exchange hides single mailboxes.
-            Err(GraphError::AccessDenied(refusal)) if refusal.code.eq_ignore_ascii_case("ErrorAccessDenied") => {
+            Err(GraphError::AccessDenied(refusal))
+                if refusal.code.eq_ignore_ascii_case("ErrorAccessDenied") =>
+            {
                 Ok((user, None))
             }
             Err(error) => Err(error.into()),

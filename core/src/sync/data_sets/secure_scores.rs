@@ -18,7 +18,10 @@ use crate::{
 pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
     let generation = step.begin_full_read().await?;
     let url = step.run.graph.v1("security/secureScores");
-    let checkpoint = Checkpoint { generation, ..Checkpoint::default() };
+    let checkpoint = Checkpoint {
+        generation,
+        ..Checkpoint::default()
+    };
     let tenant = step.run.tenant;
     let done = step
         .read_pages(Workload::Security, url, checkpoint, move |body| {
@@ -32,7 +35,13 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
                 next_link: page.next_link.as_deref().map(str::to_owned),
                 delta_link: None,
                 write: Box::new(move |tx| {
-                    Ok(inventory::upsert_objects(tx, tenant, ObjectKind::SecureScore.number(), generation, &rows)?)
+                    Ok(inventory::upsert_objects(
+                        tx,
+                        tenant,
+                        ObjectKind::SecureScore.number(),
+                        generation,
+                        &rows,
+                    )?)
                 }),
             })
         })
@@ -42,7 +51,11 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
 
 fn row(score: &SecureScore<'_>) -> Result<ObjectRow, SyncError> {
     let created = score.created_date_time.value().map(String::as_str);
-    Ok(ObjectRow { key: StoredUuid(newest_first(created, &score.id)), name: None, document: document(score)? })
+    Ok(ObjectRow {
+        key: StoredUuid(newest_first(created, &score.id)),
+        name: None,
+        document: document(score)?,
+    })
 }
 
 /// A key that sorts newer days first: how far the day is from the end of time, then the id.

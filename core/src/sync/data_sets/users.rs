@@ -25,7 +25,14 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         Plan::Changes(checkpoint) => match read_changes(step, checkpoint).await {
             Err(error) if directory::link_is_stale(&error) => {
                 let generation = step.begin_full_read().await?;
-                read_all(step, Checkpoint { generation, ..Checkpoint::default() }).await
+                read_all(
+                    step,
+                    Checkpoint {
+                        generation,
+                        ..Checkpoint::default()
+                    },
+                )
+                .await
             }
             other => other,
         },
@@ -36,7 +43,10 @@ async fn read_all(step: &Step, mut checkpoint: Checkpoint) -> Result<(), SyncErr
     let resumed = checkpoint.next_link.is_some();
     match read_pages(step, checkpoint.clone()).await {
         Err(error) if resumed && directory::link_is_stale(&error) => {
-            checkpoint = Checkpoint { generation: step.begin_full_read().await?, ..Checkpoint::default() };
+            checkpoint = Checkpoint {
+                generation: step.begin_full_read().await?,
+                ..Checkpoint::default()
+            };
             let done = read_pages(step, checkpoint).await?;
             finish_full_read(step, ObjectKind::User, done).await
         }
@@ -50,14 +60,18 @@ async fn read_pages(step: &Step, mut checkpoint: Checkpoint) -> Result<Checkpoin
         Some(link) => graph.link(link)?,
         None if checkpoint.read > 0 => return Ok(checkpoint),
         None => {
-            checkpoint.delta_link = Some(directory::latest_delta_link(step, "users", User::SELECT).await?);
+            checkpoint.delta_link =
+                Some(directory::latest_delta_link(step, "users", User::SELECT).await?);
             graph
                 .v1(GraphPath::of("users?$top=999&$count=true").query("$select", User::SELECT))
                 .eventual()
         }
     };
     let (tenant, generation) = (step.run.tenant, checkpoint.generation);
-    step.read_pages(Workload::Identity, first, checkpoint, move |body| decode_page(&body, tenant, generation)).await
+    step.read_pages(Workload::Identity, first, checkpoint, move |body| {
+        decode_page(&body, tenant, generation)
+    })
+    .await
 }
 
 fn decode_page(body: &[u8], tenant: TenantId, generation: i64) -> Result<DecodedPage, SyncError> {
@@ -72,12 +86,18 @@ fn decode_page(body: &[u8], tenant: TenantId, generation: i64) -> Result<Decoded
 async fn read_changes(step: &Step, checkpoint: Checkpoint) -> Result<(), SyncError> {
     let tenant = step.run.tenant;
     let generation = current_generation(step).await?;
-    let done =
-        directory::read_changes(step, checkpoint, move |body| decode_changes(&body, tenant, generation)).await?;
+    let done = directory::read_changes(step, checkpoint, move |body| {
+        decode_changes(&body, tenant, generation)
+    })
+    .await?;
     finish_changes(step, done).await
 }
 
-fn decode_changes(body: &[u8], tenant: TenantId, generation: i64) -> Result<DecodedPage, SyncError> {
+fn decode_changes(
+    body: &[u8],
+    tenant: TenantId,
+    generation: i64,
+) -> Result<DecodedPage, SyncError> {
     let page: Page<'_, &RawValue> = Page::read(body)?;
     let mut rows = PageRows::default();
     for item in &page.value {
@@ -92,7 +112,13 @@ fn decode_changes(body: &[u8], tenant: TenantId, generation: i64) -> Result<Deco
     Ok(decoded(&page, tenant, generation, rows, counts))
 }
 
-fn decoded<T>(page: &Page<'_, T>, tenant: TenantId, generation: i64, rows: PageRows, counts: Counts) -> DecodedPage {
+fn decoded<T>(
+    page: &Page<'_, T>,
+    tenant: TenantId,
+    generation: i64,
+    rows: PageRows,
+    counts: Counts,
+) -> DecodedPage {
     DecodedPage {
         items: page.value.len(),
         count: page.count.and_then(|count| i64::try_from(count).ok()),
@@ -100,7 +126,13 @@ fn decoded<T>(page: &Page<'_, T>, tenant: TenantId, generation: i64, rows: PageR
         delta_link: page.delta_link.as_deref().map(str::to_owned),
         write: Box::new(move |tx| {
             let (rows, removed) = rows.into_parts();
-            let written = inventory::upsert_objects(tx, tenant, ObjectKind::User.number(), generation, &rows)?;
+            let written = inventory::upsert_objects(
+                tx,
+                tenant,
+                ObjectKind::User.number(),
+                generation,
+                &rows,
+            )?;
             inventory::mark_removed(tx, tenant, ObjectKind::User, &removed)?;
             Ok(counts.of(written))
         }),
@@ -108,8 +140,16 @@ fn decoded<T>(page: &Page<'_, T>, tenant: TenantId, generation: i64, rows: PageR
 }
 
 fn row(user: &User<'_>) -> Result<ObjectRow, SyncError> {
-    let name = user.display_name.value().map(String::as_str).unwrap_or_default();
-    let upn = user.user_principal_name.value().map(String::as_str).unwrap_or_default();
+    let name = user
+        .display_name
+        .value()
+        .map(String::as_str)
+        .unwrap_or_default();
+    let upn = user
+        .user_principal_name
+        .value()
+        .map(String::as_str)
+        .unwrap_or_default();
     Ok(ObjectRow {
         key: StoredUuid(guid(&user.id)?),
         name: Some(format!("{name} {upn}").to_lowercase()),
@@ -123,7 +163,9 @@ pub(super) async fn current_generation(step: &Step) -> Result<i64, SyncError> {
     let state = step
         .run
         .store
-        .read(&step.run.scope, move |tx| queries::refresh_state(tx, tenant, name))
+        .read(&step.run.scope, move |tx| {
+            queries::refresh_state(tx, tenant, name)
+        })
         .await?;
     Ok(state.generation)
 }
@@ -132,6 +174,13 @@ pub(super) async fn current_generation(step: &Step) -> Result<i64, SyncError> {
 pub(super) async fn finish_changes(step: &Step, checkpoint: Checkpoint) -> Result<(), SyncError> {
     let (tenant, name) = (step.run.tenant, step.data_set.name());
     let delta_link = checkpoint.delta_link.clone();
-    step.complete(checkpoint, move |tx| Ok(queries::complete_read(tx, tenant, name, delta_link.as_deref())?))
+    step.complete(checkpoint, move |tx| {
+        Ok(queries::complete_read(
+            tx,
+            tenant,
+            name,
+            delta_link.as_deref(),
+        )?)
+    })
     .await
 }

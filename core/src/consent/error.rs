@@ -1,0 +1,51 @@
+//! Why a step of connecting a tenant cannot be taken, as decisions for the caller.
+
+use super::{callback::RejectedFlow, rejection::Rejection, return_url::ReturnUrlNotAllowed};
+use crate::{
+    access::random::NoRandomness, ids::CustomerId, secrets::VaultError, store::StoreError,
+    tenants::ConnectionType,
+};
+
+/// Why a step of connecting a tenant cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsentError {
+    /// No customer was named.
+    #[error("a customer must be named")]
+    CustomerRequired,
+    /// The organisation has no such active customer.
+    #[error("no such customer")]
+    CustomerNotFound,
+    /// This way of connecting is not part of this version.
+    #[error("connection type {0} is not available")]
+    ConnectionTypeUnavailable(ConnectionType),
+    /// The address to return to is not allowed.
+    #[error(transparent)]
+    ReturnUrlNotAllowed(#[from] ReturnUrlNotAllowed),
+    /// The named tenant cannot be connected, and Microsoft's metadata says why.
+    #[error("tenant cannot be connected: {}", .0.code.as_str())]
+    Tenant(Box<Rejection>),
+    /// The organisation has the tenant connected, for this customer.
+    #[error("tenant is connected")]
+    TenantAlreadyConnected {
+        /// The customer it is connected for.
+        customer: Option<CustomerId>,
+    },
+    /// The state is unknown, used, expired or not this caller's; which, nobody is told.
+    #[error("state is not valid")]
+    InvalidState,
+    /// No such link.
+    #[error("no such link")]
+    LinkUnknown,
+    /// The flow failed; the failure is stored.
+    #[error("flow rejected: {}", .0.rejection.code.as_str())]
+    Rejected(Box<RejectedFlow>),
+    /// No random numbers.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// The vault failed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

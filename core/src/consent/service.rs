@@ -1,0 +1,347 @@
+//! Beginning to connect a tenant.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    administrator::Administrators,
+    authorization::{Authorizer, Binding, Prepared},
+    error::ConsentError,
+    model::{Connection, ConnectionState, LINK_LIFETIME, NextStep},
+    proof::Prover,
+    queries::{self, Flow, FlowKind, NewConnection},
+    rejection::{Rejection, RejectionCode},
+    return_url::ReturnUrls,
+    sealing::{Sealed, Sealing},
+    token::{FlowToken, Purpose},
+};
+use crate::{
+    access::OrgScope,
+    audit::{self, Action},
+    customers,
+    ids::{ConnectionId, CustomerId, TenantId},
+    microsoft::{
+        consent_doctor::DiagnosisCode,
+        identity::IdentityClient,
+        permissions::{self, Permission},
+        tenant_lookup::{self, LookupError, ResolvedTenant, TenantHint},
+    },
+    outbound::Outbound,
+    secrets::Vault,
+    store::{Scoped, Store, StoreError},
+    sync::status,
+    tenants::{self, ConnectStarted, ConnectWish, ConnectionType, TenantStatus},
+};
+
+/// What the flow needs to know of the installation.
+#[derive(Debug, Clone)]
+pub struct ConsentSettings {
+    /// Where browsers reach the installation.
+    pub public_url: Url,
+    /// Where they may be sent at the end.
+    pub return_urls: ReturnUrls,
+}
+
+/// A wish to connect a tenant.
+#[derive(Debug, Clone)]
+pub struct StartConnect {
+    /// For which customer.
+    pub customer: Option<CustomerId>,
+    /// A domain of the tenant or its id, as it was typed.
+    pub tenant: String,
+    /// How it is to be read.
+    pub connection_type: ConnectionType,
+    /// Where the administrator goes at the end.
+    pub return_url: Option<String>,
+}
+
+/// A link for the administrator.
+#[derive(Debug)]
+pub struct Started {
+    /// The tenant behind the domain.
+    pub tenant: TenantId,
+    /// The attempt.
+    pub connection: ConnectionId,
+    /// What the tenant is until the proof.
+    pub status: TenantStatus,
+    /// What the administrator opens. Whoever has it can take part in the flow.
+    pub authorization_url: Url,
+    /// Microsoft's page, for a front end that receives the redirect itself.
+    pub microsoft_url: Url,
+    /// When the link ends.
+    pub expires_at: DateTime<Utc>,
+    /// What the administrator will be asked for.
+    pub requested_permissions: Vec<&'static Permission>,
+}
+
+/// Connects tenants by admin consent.
+#[derive(Clone)]
+pub struct ConsentService {
+    pub(super) store: Store,
+    pub(super) http: Outbound,
+    pub(super) authorizer: Authorizer,
+    pub(super) administrators: Administrators,
+    pub(super) prover: Prover,
+    pub(super) settings: ConsentSettings,
+}
+
+impl ConsentService {
+    /// The service of one installation.
+    pub fn new(
+        store: Store,
+        vault: Vault,
+        identity: IdentityClient,
+        http: Outbound,
+        prover: Prover,
+        settings: ConsentSettings,
+    ) -> Self {
+        let administrators = Administrators::new(&identity, http.clone(), store.clock().clone());
+        let authorizer = Authorizer {
+            identity,
+            sealing: Sealing::new(vault),
+        };
+        Self {
+            store,
+            http,
+            authorizer,
+            administrators,
+            prover,
+            settings,
+        }
+    }
+
+    /// Makes a link that connects a tenant by admin consent. The tenant is looked up before anything is
+    /// stored; an older unused link of it ends; its status and its present connection stay until the
+    /// new one is proven. Nothing here tells whether another organisation has the tenant. `complete`
+    /// runs in the same transaction, once the link is there: for what must happen together with it,
+    /// such as keeping the answer for a repetition.
+    ///
+    /// # Errors
+    /// See [`ConsentError`].
+    pub async fn start(
+        &self,
+        scope: &OrgScope,
+        wish: StartConnect,
+        complete: impl FnOnce(&mut Scoped<'_>, &Started) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<Started, ConsentError> {
+        match wish.connection_type {
+            ConnectionType::AdminConsent => {}
+            other @ (ConnectionType::Delegated
+            | ConnectionType::ApplicationCredentials
+            | ConnectionType::Gdap) => return Err(ConsentError::ConnectionTypeUnavailable(other)),
+        }
+        let customer = wish.customer.ok_or(ConsentError::CustomerRequired)?;
+        let return_url = wish
+            .return_url
+            .as_deref()
+            .map(|url| self.settings.return_urls.check(url))
+            .transpose()?;
+        let is_active = self
+            .store
+            .read(scope, move |tx| customers::is_active(tx, customer))
+            .await?;
+        if !is_active {
+            return Err(ConsentError::CustomerNotFound);
+        }
+        let (entered, resolved) = self.look_up(&wish.tenant).await?;
+        let attempt = self.attempt(scope, customer, resolved.tenant_id, entered, return_url)?;
+        let started = self
+            .store
+            .write(scope, move |tx| attempt.store(tx, complete))
+            .await?;
+        crate::failpoint::failpoint!("connect-started");
+        Ok(started)
+    }
+
+    async fn look_up(&self, typed: &str) -> Result<(String, ResolvedTenant), ConsentError> {
+        let Ok(hint) = TenantHint::parse(typed) else {
+            let detail = "A tenant is named by one of its verified domains or by its tenant id.";
+            let code = RejectionCode::Diagnosed(DiagnosisCode::InvalidTenant);
+            return Err(ConsentError::Tenant(Box::new(Rejection::new(code, detail))));
+        };
+        let profile = self.authorizer.identity.profile();
+        let resolved = tenant_lookup::resolve(&hint, profile, &self.http)
+            .await
+            .map_err(|error| ConsentError::Tenant(Box::new(of_lookup(error))))?;
+        let entered = hint
+            .domain()
+            .map_or_else(|| resolved.tenant_id.to_string(), str::to_owned);
+        Ok((entered, resolved))
+    }
+
+    /// Everything of a new attempt that needs no database.
+    fn attempt(
+        &self,
+        scope: &OrgScope,
+        customer: CustomerId,
+        tenant: TenantId,
+        entered: String,
+        return_url: Option<Url>,
+    ) -> Result<Attempt, ConsentError> {
+        let now = self.store.clock().now();
+        let id = ConnectionId::from_uuid(Uuid::now_v7());
+        let link = FlowToken::random()?;
+        let (key, data_key) = self.authorizer.sealing.new_key(scope.org(), id, tenant)?;
+        let connection = Connection {
+            id,
+            tenant,
+            connection_type: ConnectionType::AdminConsent,
+            state: ConnectionState::Pending,
+            next_step: NextStep::SignIn,
+            entered_tenant: entered,
+            customer: Some(customer),
+            return_url,
+            data_key: Some(data_key),
+            sealed_link: Some(key.seal(Sealed::Link, link.secret())?),
+            signed_in: None,
+            last_outcome: None,
+            proof_deadline: None,
+            expires_at: now + LINK_LIFETIME,
+        };
+        let relayed = self
+            .authorizer
+            .sign_in(scope.org(), &connection, Binding::Relay, now)?;
+        let authorization_url = self.link_url(&link);
+        let requested = permissions::required(self.authorizer.identity.profile());
+        Ok(Attempt {
+            connection,
+            customer,
+            link,
+            relayed,
+            authorization_url,
+            requested,
+        })
+    }
+
+    /// `{PUBLIC_URL}/connect/{token}`.
+    pub(super) fn link_url(&self, link: &FlowToken) -> Url {
+        at(
+            &self.settings.public_url,
+            &format!("connect/{}", link.expose()),
+        )
+    }
+}
+
+/// A page of the installation.
+pub(super) fn at(public_url: &Url, path: &str) -> Url {
+    let mut url = public_url.clone();
+    url.set_path(&format!(
+        "{}/{path}",
+        public_url.path().trim_end_matches('/')
+    ));
+    url
+}
+
+/// A new attempt, complete but for the database.
+struct Attempt {
+    connection: Connection,
+    customer: CustomerId,
+    link: FlowToken,
+    relayed: Prepared,
+    authorization_url: Url,
+    requested: Vec<&'static Permission>,
+}
+
+impl Attempt {
+    fn store(
+        self,
+        tx: &mut Scoped<'_>,
+        complete: impl FnOnce(&mut Scoped<'_>, &Started) -> Result<(), StoreError>,
+    ) -> Result<Started, ConsentError> {
+        let connection = &self.connection;
+        if !customers::hold_active(tx, self.customer)? {
+            return Err(ConsentError::CustomerNotFound);
+        }
+        let wish = ConnectWish {
+            tenant: connection.tenant,
+            customer: self.customer,
+            connection_type: connection.connection_type,
+            entered: &connection.entered_tenant,
+        };
+        let status = match tenants::note_connect_started(tx, &wish)? {
+            ConnectStarted::Tenant(status) => status,
+            ConnectStarted::AlreadyConnected(customer) => {
+                return Err(ConsentError::TenantAlreadyConnected { customer });
+            }
+        };
+        queries::void_pending(tx, connection.tenant, connection.id, false)?;
+        let new = NewConnection {
+            id: connection.id,
+            tenant: connection.tenant,
+            connection_type: connection.connection_type.as_str(),
+            entered_tenant: &connection.entered_tenant,
+            customer: self.customer,
+            return_url: connection.return_url.as_ref().map(Url::as_str),
+            data_key: connection.data_key.as_deref().unwrap_or_default(),
+            sealed_link: connection.sealed_link.as_deref().unwrap_or_default(),
+            expires_at: connection.expires_at,
+        };
+        queries::insert_connection(tx, &new)?;
+        let link = Flow {
+            kind: FlowKind::Link,
+            org: tx.org(),
+            connection: connection.id,
+            request: None,
+            expires_at: connection.expires_at,
+        };
+        queries::sweep_flows_across_orgs(&mut tx.global())?;
+        queries::insert_flow(&mut tx.global(), self.link.hash(Purpose::Link), &link)?;
+        self.relayed.store(tx)?;
+        status::refresh(tx, connection.tenant)?;
+        let details = json!({
+            "connectionId": connection.id,
+            "customerId": self.customer,
+            "connectionType": connection.connection_type.as_str(),
+            "enteredTenant": connection.entered_tenant,
+        });
+        let started = Started {
+            tenant: connection.tenant,
+            connection: connection.id,
+            status,
+            authorization_url: self.authorization_url,
+            microsoft_url: self.relayed.url,
+            expires_at: connection.expires_at,
+            requested_permissions: self.requested,
+        };
+        complete(tx, &started)?;
+        audit::record(
+            tx,
+            Action::TenantConnectStarted,
+            Some(started.tenant),
+            details,
+        )?;
+        Ok(started)
+    }
+}
+
+/// What Microsoft's metadata said about a tenant that cannot be connected.
+fn of_lookup(error: LookupError) -> Rejection {
+    let own = |code, detail: &str| Rejection::new(RejectionCode::Diagnosed(code), detail);
+    match error {
+        LookupError::NotFound(error)
+        | LookupError::Invalid(error)
+        | LookupError::Refused(error) => Rejection::of_microsoft(*error),
+        LookupError::PersonalAccounts => own(
+            DiagnosisCode::InvalidTenant,
+            "That is the directory of personal Microsoft accounts, which is no organization's tenant.",
+        ),
+        LookupError::WrongCloud { actual, source } => {
+            let place = actual.map_or("another Microsoft cloud".to_owned(), |cloud| {
+                format!("Microsoft's cloud {}", cloud.name())
+            });
+            let detail = format!("The tenant lives in {place}, not in this installation's.");
+            Rejection {
+                microsoft: source.map(|source| *source),
+                ..own(DiagnosisCode::WrongCloud, &detail)
+            }
+        }
+        LookupError::Unavailable(_) => Rejection::unavailable(
+            "Microsoft's sign-in service did not answer the question which tenant this is.",
+        ),
+        LookupError::UnexpectedAnswer(_) => Rejection::unavailable(
+            "Microsoft's sign-in service answered with metadata that cannot be used.",
+        ),
+    }
+}

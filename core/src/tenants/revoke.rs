@@ -1,0 +1,44 @@
+//! Revoking a tenant: local, complete and at once (D1).
+
+use serde_json::json;
+
+use super::{claims, model::TenantStatus, queries, service::TenantsError};
+use crate::{
+    audit::{self, Action},
+    consent,
+    ids::{ConnectionId, TenantId},
+    store::Scoped,
+    sync::{queue, runs, status},
+};
+
+/// Takes a tenant's access away in the caller's transaction: data keys and what they sealed, links and
+/// states, claim, work and runs. Returns the connections whose tokens have to leave the memory; none
+/// when the tenant was revoked before, which changes nothing.
+pub(super) fn revoke(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    version: Option<i64>,
+) -> Result<Vec<ConnectionId>, TenantsError> {
+    let Some(before) = queries::find(tx, tenant)? else {
+        return Err(TenantsError::TenantNotFound);
+    };
+    if before.status == TenantStatus::Revoked {
+        return Ok(Vec::new());
+    }
+    if !queries::lock(tx, tenant, version)? {
+        return Err(TenantsError::VersionMismatch);
+    }
+    if !queries::set_revoked(tx, tenant)? {
+        return Ok(Vec::new());
+    }
+    let erased = consent::erase_for_tenant(tx, tenant)?;
+    let org = tx.org();
+    claims::free(&mut tx.global(), org, tenant)?;
+    queue::remove_for_tenant(&mut tx.global(), org, tenant)?;
+    runs::cancel_for_tenant(tx, tenant)?;
+    status::refresh(tx, tenant)?;
+    let details =
+        json!({"statusBefore": before.status.as_str(), "connectionsErased": erased.len()});
+    audit::record(tx, Action::TenantRevoked, Some(tenant), details)?;
+    Ok(erased)
+}

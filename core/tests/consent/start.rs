@@ -1,0 +1,179 @@
+//! Asking for a link.
+
+use chrono::TimeDelta;
+use tenantry_core::{
+    consent::{ConsentError, StartConnect},
+    ids::CustomerId,
+    microsoft::permissions::MANIFEST,
+    tenants::{ConnectionType, TenantStatus},
+};
+use tenantry_tests::fake_microsoft::{
+    login::{Endpoint, script_error},
+    seed::TenantSeed,
+};
+use uuid::Uuid;
+
+use crate::world::{CONTOSO, Org, on_both_stores, token};
+
+fn wish(org: &Org, tenant: &str) -> StartConnect {
+    StartConnect {
+        customer: Some(org.customer),
+        tenant: tenant.to_owned(),
+        connection_type: ConnectionType::AdminConsent,
+        return_url: None,
+    }
+}
+
+/// The code of a tenant that cannot be connected.
+fn code(error: &ConsentError) -> &'static str {
+    match error {
+        ConsentError::Tenant(rejection) => rejection.code.as_str(),
+        other => panic!("{other}"),
+    }
+}
+
+on_both_stores! {
+    async fn a_link_names_the_tenant_behind_the_domain_and_every_permission(world) {
+        let contoso = world.add_tenant(CONTOSO);
+        let started = world.start(CONTOSO).await;
+        assert_eq!(started.tenant.as_uuid(), contoso.id);
+        assert_eq!(started.status, TenantStatus::PendingConsent);
+        assert_eq!(started.requested_permissions.len(), MANIFEST.len());
+        let link = started.authorization_url.as_str();
+        assert!(link.starts_with("http://localhost:8080/connect/"), "{link}");
+        assert_eq!(token(&started).len(), 43);
+        let microsoft = started.microsoft_url.as_str();
+        let authorize = format!("{}/{}/oauth2/v2.0/authorize?", world.fake.login_url(), contoso.id);
+        assert!(microsoft.starts_with(&authorize), "{microsoft}");
+        assert!(microsoft.contains("code_challenge_method=S256"), "{microsoft}");
+        let lives = started.expires_at - world.now();
+        assert!(lives > TimeDelta::hours(71) && lives <= TimeDelta::hours(72), "{lives}");
+        assert_eq!(world.actions(&world.a), ["tenant.connectStarted"]);
+        let document = world.status_document(&world.a, started.tenant);
+        assert_eq!(document["status"], "pendingConsent");
+        assert!(document["run"].is_null() && document["connectionError"].is_null());
+    }
+
+    async fn a_tenant_is_found_by_its_id_too_in_any_case(world) {
+        let contoso = world.add_tenant(CONTOSO);
+        let started = world.start(&contoso.id.to_string().to_uppercase()).await;
+        assert_eq!(started.tenant.as_uuid(), contoso.id);
+    }
+
+    async fn a_wish_without_what_it_needs_is_refused_and_stores_nothing(world) {
+        world.add_tenant(CONTOSO);
+        let scope = &world.a.scope;
+        let nobody = StartConnect { customer: None, ..wish(&world.a, CONTOSO) };
+        let outcome = world.consent.start(scope, nobody, |_, _| Ok(())).await;
+        assert!(matches!(outcome, Err(ConsentError::CustomerRequired)), "{outcome:?}");
+        for customer in [CustomerId::from_uuid(Uuid::now_v7()), world.b.customer] {
+            let unknown = StartConnect { customer: Some(customer), ..wish(&world.a, CONTOSO) };
+            let outcome = world.consent.start(scope, unknown, |_, _| Ok(())).await;
+            assert!(matches!(outcome, Err(ConsentError::CustomerNotFound)), "{outcome:?}");
+        }
+        let elsewhere = Some("https://evil.example/app".to_owned());
+        let elsewhere = StartConnect { return_url: elsewhere, ..wish(&world.a, CONTOSO) };
+        let outcome = world.consent.start(scope, elsewhere, |_, _| Ok(())).await;
+        assert!(matches!(outcome, Err(ConsentError::ReturnUrlNotAllowed(_))), "{outcome:?}");
+        for connection_type in
+            [ConnectionType::Delegated, ConnectionType::ApplicationCredentials, ConnectionType::Gdap]
+        {
+            let other = StartConnect { connection_type, ..wish(&world.a, CONTOSO) };
+            let outcome = world.consent.start(scope, other, |_, _| Ok(())).await;
+            assert!(matches!(outcome, Err(ConsentError::ConnectionTypeUnavailable(_))), "{outcome:?}");
+        }
+        assert_eq!(world.fake.cloud().requests().len(), 0);
+        assert_eq!(world.raw.count("tenants", "1 = 1"), 0);
+        assert_eq!(world.raw.count("flow_index", "1 = 1"), 0);
+    }
+
+    async fn c5_what_names_no_tenant_of_this_cloud_is_refused_by_its_code(world) {
+        let dod = TenantSeed::new("Fort", "fort.example");
+        let mut dod = dod.generate();
+        dod.region_scope = "USGov".to_owned();
+        dod.region_sub_scope = Some("DOD".to_owned());
+        let cloud = world.fake.cloud();
+        cloud.tenants.write().unwrap().insert(dod.id, std::sync::Arc::new(dod));
+        script_error(&cloud, Endpoint::Discovery, Some("elsewhere.example"), 90038, 1);
+        for (tenant, expected) in [
+            ("not a domain", "invalidTenant"),
+            ("common", "invalidTenant"),
+            ("../../evil", "invalidTenant"),
+            ("9188040d-6c67-4c5b-b112-36a304b66dad", "invalidTenant"),
+            ("nobody.example", "tenantNotFound"),
+            ("a8990e1f-ff32-408a-9f8e-78d3b9139b95", "tenantNotFound"),
+            ("fort.example", "wrongCloud"),
+            ("elsewhere.example", "wrongCloud"),
+        ] {
+            let error = world.start_as(&world.a, tenant).await.unwrap_err();
+            assert_eq!(code(&error), expected, "{tenant}");
+        }
+        assert_eq!(world.raw.count("tenants", "1 = 1"), 0);
+    }
+
+    async fn g8_every_tenant_of_another_cloud_is_refused(world) {
+        for (number, (scope, sub_scope)) in
+            [("USGov", "DOD"), ("USGov", "DODCON")].into_iter().enumerate()
+        {
+            let domain = format!("gov{number}.example");
+            let mut tenant = TenantSeed::new("Government", &domain).generate();
+            tenant.region_scope = scope.to_owned();
+            tenant.region_sub_scope = Some(sub_scope.to_owned());
+            let cloud = world.fake.cloud();
+            cloud.tenants.write().unwrap().insert(tenant.id, std::sync::Arc::new(tenant));
+            let error = world.start_as(&world.a, &domain).await.unwrap_err();
+            assert_eq!(code(&error), "wrongCloud");
+        }
+        // The commercial government cloud uses the global hosts.
+        let mut gcc = TenantSeed::new("County", "county.example").generate();
+        gcc.region_sub_scope = Some("GCC".to_owned());
+        world.fake.cloud().tenants.write().unwrap().insert(gcc.id, std::sync::Arc::new(gcc));
+        assert!(world.start_as(&world.a, "county.example").await.is_ok());
+    }
+
+    async fn only_a_connected_tenant_is_refused_and_only_in_its_own_organisation(world) {
+        world.add_tenant(CONTOSO);
+        let connected = world.connect(&world.a, CONTOSO).await;
+        let outcome = world.start_as(&world.a, CONTOSO).await;
+        let Err(ConsentError::TenantAlreadyConnected { customer }) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(customer, Some(world.a.customer));
+        // Another organisation sees what it would see of a tenant that nobody has (C13).
+        let of_b = world.start_as(&world.b, CONTOSO).await.unwrap();
+        assert_eq!((of_b.tenant, of_b.status), (connected.tenant, TenantStatus::PendingConsent));
+    }
+
+    async fn a_second_link_voids_the_first_and_keeps_the_tenant(world) {
+        world.add_tenant(CONTOSO);
+        let first = world.start(CONTOSO).await;
+        let second = world.start(CONTOSO).await;
+        assert_eq!(first.tenant, second.tenant);
+        assert_ne!(first.connection, second.connection);
+        let voided = world.consent.link(&token(&first)).await.unwrap();
+        assert_eq!(voided.state, tenantry_core::consent::LinkState::Void);
+        let old = world.at_microsoft(&first.microsoft_url).await;
+        let bearer = tenantry_core::consent::Bearer::Caller(world.a.scope.clone());
+        let outcome = world.consent.callback(bearer, old).await;
+        assert!(matches!(outcome, Err(ConsentError::InvalidState)), "{outcome:?}");
+        assert!(world.connect_in_browser(&second).await.is_ok());
+    }
+
+    async fn r30_neither_link_nor_state_nor_verifier_stands_in_the_database_in_clear(world) {
+        world.add_tenant(CONTOSO);
+        let started = world.start(CONTOSO).await;
+        let state = world.at_microsoft(&started.microsoft_url).await.state.unwrap();
+        for table in ["connections", "flow_index", "authorization_requests", "tenants", "audit_events"] {
+            let dump = world.raw.dump(table);
+            assert!(!dump.is_empty(), "{table}");
+            for secret in [token(&started), state.clone()] {
+                assert!(!dump.contains(&secret), "{table}");
+                assert!(!dump.to_lowercase().contains(&hex(&secret)), "{table}");
+            }
+        }
+    }
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,550 @@
+//! `cargo demo`: a stand-in for Microsoft's cloud, the real server on SQLite, and five tenants of
+//! different kinds that are connected through the public API as a technician would.
+//!
+//! With `--once` it ends after the summary, with an error when anything went wrong; otherwise it
+//! keeps serving until Ctrl-C.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+use tenantry_tests::{
+    app::{BASE, CLIENT_ID, CLIENT_SECRET, binary},
+    browser::Browser,
+    fake_microsoft::{
+        FakeMicrosoft, Ports,
+        faults::{Fault, FaultRule},
+        seed::TenantSeed,
+        state::{Decision, Tenant},
+    },
+};
+
+/// Where the demo is reached; a port that is taken is replaced by a free one.
+const PORT: u16 = 8080;
+/// Longest time for all tenants together.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let once = match arguments.as_slice() {
+        [] => false,
+        [flag] if flag == "--once" => true,
+        _ => bail!("usage: cargo demo [-- --once]"),
+    };
+    let begun = Instant::now();
+    let port = free_port(PORT)?;
+    let microsoft =
+        FakeMicrosoft::start_on(Ports::default()).context("the stand-in for Microsoft's cloud")?;
+    let redirect_uri = format!("http://localhost:{port}{BASE}/tenants/callback");
+    microsoft.register_app(CLIENT_ID, CLIENT_SECRET, &redirect_uri);
+    let folder = tempfile::tempdir().context("a folder for the database")?;
+
+    println!("Tenantry demo");
+    println!(
+        "  Microsoft's cloud is played by {} and {}",
+        microsoft.login_url(),
+        microsoft.graph_url()
+    );
+    let setting = Setting {
+        microsoft: &microsoft,
+        folder: folder.path(),
+        port,
+    };
+    let organization = setting.admin(&[
+        "create-organization",
+        "--name",
+        "Northwind Managed Services",
+        "--json",
+    ])?;
+    let key = text(&organization, "apiKey")?;
+    let mut server = setting.serve()?;
+    let api = Api {
+        http: client()?,
+        base: format!("http://localhost:{port}"),
+        key: key.clone(),
+    };
+    println!("  The server listens on {}", api.base);
+    println!();
+
+    let cast = cast(&microsoft);
+    for member in &cast {
+        connect(&api, member).await?;
+    }
+    // One more, left for a person to connect in a browser.
+    let open = microsoft.add_tenant(
+        TenantSeed::new("Proseware", "proseware.example")
+            .users(25)
+            .decision(Decision::Ask),
+    );
+    let customer = api.create_customer(&open.display_name).await?;
+    let link = api.connect(&customer, first_domain(&open)?).await?;
+
+    println!("\nThe first sync of each tenant:");
+    watch(&api, &cast).await?;
+    let healthy = summary(&api, &cast).await?;
+    println!(
+        "\nDone in {:.1} s. The addresses to open:",
+        begun.elapsed().as_secs_f64()
+    );
+    println!("  API documentation   {}/docs", api.base);
+    println!("  Connect a tenant    {}", text(&link, "authorizationUrl")?);
+    println!(
+        "                      (Proseware, which is still to be connected; choose what its administrator does)"
+    );
+    println!("  Owner's API key     {key}");
+    println!(
+        "  Watch it arrive     curl -N -H \"Authorization: Bearer $KEY\" {}{BASE}/tenants/{}/sync-status/events",
+        api.base, open.id
+    );
+    println!(
+        "  All tenants         curl -H \"Authorization: Bearer $KEY\" {}{BASE}/tenants",
+        api.base
+    );
+    if once {
+        ensure!(healthy, "a tenant did not end as it should");
+        return server.stop();
+    }
+    println!("\nServing until Ctrl-C.");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        ended = server.ended() => bail!("the server ended by itself: {ended}"),
+    }
+    server.stop()
+}
+
+/// A tenant of the demo and how its story is expected to end.
+struct Member {
+    tenant: Arc<Tenant>,
+    what: &'static str,
+    /// Final state of the run, and the one data set that differs from `completed`.
+    ends: (&'static str, Option<(&'static str, &'static str)>),
+    declines_first: bool,
+}
+
+fn cast(microsoft: &FakeMicrosoft) -> Vec<Member> {
+    let add = |seed: TenantSeed| microsoft.add_tenant(seed);
+    let accept = Decision::Accept;
+    let cast = vec![
+        Member {
+            tenant: add(TenantSeed::new("Contoso", "contoso.example")
+                .users(20_000)
+                .decision(accept.clone())),
+            what: "20,000 users",
+            ends: ("completed", None),
+            declines_first: false,
+        },
+        Member {
+            tenant: add(TenantSeed::new("Fabrikam", "fabrikam.example")
+                .users(120)
+                .intune(false)
+                .decision(accept.clone())),
+            what: "without Intune",
+            ends: ("completed", Some(("devices", "skipped"))),
+            declines_first: false,
+        },
+        Member {
+            tenant: add(TenantSeed::new("Woodgrove", "woodgrove.example")
+                .users(300)
+                .decision(Decision::AcceptWithout(
+                    ["SecurityEvents.Read.All".to_owned()].into(),
+                ))),
+            what: "one permission withheld",
+            ends: ("completedWithWarnings", Some(("secureScores", "failed"))),
+            declines_first: false,
+        },
+        Member {
+            tenant: add(TenantSeed::new("Tailspin", "tailspin.example")
+                .users(2_500)
+                .decision(accept)),
+            what: "throttled by Microsoft",
+            ends: ("completed", None),
+            declines_first: false,
+        },
+        Member {
+            tenant: add(TenantSeed::new("Litware", "litware.example")
+                .users(60)
+                .decision(Decision::DeclineConsent)),
+            what: "declined at first",
+            ends: ("completed", None),
+            declines_first: true,
+        },
+    ];
+    for (part, times) in [("/users?", 1), ("/groups/delta", 2)] {
+        microsoft.cloud().faults.script(FaultRule {
+            server: "graph",
+            path_contains: part.to_owned(),
+            tenant: Some(cast[3].tenant.id),
+            skip: 1,
+            times,
+            fault: Fault::Status {
+                status: 429,
+                retry_after: Some("2".to_owned()),
+                body: None,
+            },
+        });
+    }
+    cast
+}
+
+/// Creates the customer, asks for the link and opens it as the administrator.
+async fn connect(api: &Api, member: &Member) -> Result<()> {
+    let tenant = &member.tenant;
+    let customer = api.create_customer(&tenant.display_name).await?;
+    let started = api.connect(&customer, first_domain(tenant)?).await?;
+    let link = text(&started, "authorizationUrl")?;
+    let page = Browser::new().open(&link).await;
+    if member.declines_first {
+        println!(
+            "  {:<10} the administrator declined: {}",
+            tenant.display_name,
+            sentence(&page.text())
+        );
+        *tenant.decision.write().expect("decision") = Decision::Accept;
+        let again = Browser::new().open(&link).await;
+        ensure!(
+            again.status == 200,
+            "{}: {} {}",
+            tenant.display_name,
+            again.url,
+            again.text()
+        );
+        println!(
+            "  {:<10} … opened the same link again and accepted",
+            tenant.display_name
+        );
+    } else {
+        ensure!(
+            page.status == 200,
+            "{}: {} {}",
+            tenant.display_name,
+            page.url,
+            page.text()
+        );
+        println!("  {:<10} connected ({})", tenant.display_name, member.what);
+    }
+    Ok(())
+}
+
+/// Draws a bar for each tenant until all runs have ended.
+async fn watch(api: &Api, cast: &[Member]) -> Result<()> {
+    let begun = Instant::now();
+    let drawn_in_place = std::io::IsTerminal::is_terminal(&std::io::stdout());
+    let mut lines = 0;
+    loop {
+        let mut open = 0;
+        let mut bars = Vec::new();
+        for member in cast {
+            let status = api
+                .get(&format!("/tenants/{}/sync-status", member.tenant.id))
+                .await?;
+            let run = &status["run"];
+            if run["finishedAt"].is_null() {
+                open += 1;
+            }
+            bars.push(bar(&member.tenant.display_name, run));
+        }
+        if drawn_in_place {
+            if lines > 0 {
+                print!("\x1b[{lines}A");
+            }
+            for bar in &bars {
+                println!("\x1b[2K{bar}");
+            }
+            std::io::stdout().flush()?;
+            lines = bars.len();
+        }
+        if open == 0 {
+            if !drawn_in_place {
+                bars.iter().for_each(|bar| println!("{bar}"));
+            }
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < PATIENCE, "the syncs did not end");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn bar(name: &str, run: &Value) -> String {
+    const WIDTH: usize = 30;
+    let progress = run["progress"].as_f64().unwrap_or(0.0);
+    let full = ((progress * WIDTH as f64) as usize).min(WIDTH);
+    let state = run["state"].as_str().unwrap_or("waiting");
+    let processed: u64 = run["datasets"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|set| set["processed"].as_u64())
+        .sum();
+    let bar = format!("{}{}", "█".repeat(full), "·".repeat(WIDTH - full));
+    format!(
+        "  {name:<10} {bar} {:>4.0} %  {processed:>7} objects  {state}",
+        progress * 100.0
+    )
+}
+
+/// Prints what arrived; whether every tenant ended as it should.
+async fn summary(api: &Api, cast: &[Member]) -> Result<bool> {
+    println!("\n  tenant     users   groups  licenses  devices  mailboxes  secure score  status");
+    let mut healthy = true;
+    for member in cast {
+        let id = member.tenant.id;
+        let summary = api.get(&format!("/tenants/{id}/summary")).await?;
+        let status = api.get(&format!("/tenants/{id}/sync-status")).await?;
+        let count = |name: &str| summary["counts"][name].as_u64().unwrap_or_default();
+        let score = match &summary["secureScore"] {
+            Value::Null => "–".to_owned(),
+            score => format!("{} / {}", score["current"], score["max"]),
+        };
+        println!(
+            "  {:<10} {:>5}  {:>7}  {:>8}  {:>7}  {:>9}  {:>12}  {}, {}",
+            member.tenant.display_name,
+            count("users"),
+            count("groups"),
+            count("licenses"),
+            count("devices"),
+            count("mailboxes"),
+            score,
+            status["status"].as_str().unwrap_or_default(),
+            status["run"]["state"].as_str().unwrap_or_default(),
+        );
+        for set in status["run"]["datasets"].as_array().into_iter().flatten() {
+            if let Some(detail) = set["warning"]["detail"].as_str() {
+                println!(
+                    "             {}: {detail}",
+                    set["name"].as_str().unwrap_or_default()
+                );
+            }
+        }
+        let truth = member
+            .tenant
+            .directory
+            .lock()
+            .expect("directory")
+            .users()
+            .len() as u64;
+        healthy &= ended_as_expected(member, &status) && count("users") == truth;
+    }
+    Ok(healthy)
+}
+
+fn ended_as_expected(member: &Member, status: &Value) -> bool {
+    let (state, differing) = member.ends;
+    let sets = status["run"]["datasets"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let sets_fit = sets.iter().all(|set| {
+        let expected = differing
+            .filter(|(name, _)| set["name"] == *name)
+            .map_or("completed", |(_, state)| state);
+        set["state"] == expected
+    });
+    let fits = status["run"]["state"] == state && sets_fit;
+    if !fits {
+        println!("             expected {state}, found {status:#}");
+    }
+    fits
+}
+
+/// The server's settings and where it runs.
+struct Setting<'a> {
+    microsoft: &'a FakeMicrosoft,
+    folder: &'a Path,
+    port: u16,
+}
+
+impl Setting<'_> {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TENANTRY_")) {
+            command.env_remove(name);
+        }
+        command
+            .args(arguments)
+            .current_dir(self.folder)
+            .env(
+                "TENANTRY_DATABASE_URL",
+                format!("sqlite://{}", self.folder.join("tenantry.db").display()),
+            )
+            .env("TENANTRY_LISTEN", format!("127.0.0.1:{}", self.port))
+            .env(
+                "TENANTRY_PUBLIC_URL",
+                format!("http://localhost:{}", self.port),
+            )
+            .env("TENANTRY_MICROSOFT_CLIENT_ID", CLIENT_ID)
+            .env("TENANTRY_MICROSOFT_CLIENT_SECRET", CLIENT_SECRET)
+            .env(
+                "TENANTRY_MICROSOFT_AUTHORITY_URL",
+                self.microsoft.login_url(),
+            )
+            .env("TENANTRY_MICROSOFT_GRAPH_URL", self.microsoft.graph_url())
+            .env("TENANTRY_LOG", "warn,tenantry=info");
+        command
+    }
+
+    fn admin(&self, arguments: &[&str]) -> Result<Value> {
+        let output = self
+            .command(&[&["admin"], arguments].concat())
+            .output()
+            .context("the tenantry binary")?;
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Starts the server and waits until it listens. Its log goes to a file in the folder.
+    fn serve(&self) -> Result<Server> {
+        let mut child = self
+            .command(&["serve"])
+            .env("TENANTRY_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("the tenantry binary")?;
+        let stderr = child.stderr.take().context("the server's log")?;
+        let mut log = std::fs::File::create(self.folder.join("server.log"))?;
+        let (listening, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if line.contains("listening") {
+                    let _nobody_waits = listening.send(());
+                }
+                let _disk_full = writeln!(log, "{line}");
+            }
+        });
+        let mut server = Server { child };
+        if heard.recv_timeout(Duration::from_secs(30)).is_err() {
+            let log = std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default();
+            server.stop()?;
+            bail!("the server did not come up:\n{log}");
+        }
+        Ok(server)
+    }
+}
+
+/// The server's process; it ends with this value.
+struct Server {
+    child: Child,
+}
+
+impl Server {
+    fn stop(&mut self) -> Result<()> {
+        let pid = self.child.id().to_string();
+        let _already_gone = Command::new("kill")
+            .args(["-TERM", &pid])
+            .stderr(Stdio::null())
+            .status();
+        self.child.wait().context("the server's end")?;
+        Ok(())
+    }
+
+    async fn ended(&mut self) -> std::process::ExitStatus {
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _already_gone = self.child.kill();
+    }
+}
+
+/// The public API, as a technician's script would call it.
+struct Api {
+    http: reqwest::Client,
+    base: String,
+    key: String,
+}
+
+impl Api {
+    async fn call(&self, request: reqwest::RequestBuilder) -> Result<Value> {
+        let response = request.bearer_auth(&self.key).send().await?;
+        let status = response.status();
+        let body: Value = response.json().await?;
+        ensure!(status.is_success(), "{status}: {body:#}");
+        Ok(body)
+    }
+
+    async fn get(&self, path: &str) -> Result<Value> {
+        self.call(self.http.get(format!("{}{BASE}{path}", self.base)))
+            .await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.call(
+            self.http
+                .post(format!("{}{BASE}{path}", self.base))
+                .json(body),
+        )
+        .await
+    }
+
+    async fn create_customer(&self, name: &str) -> Result<String> {
+        text(
+            &self.post("/customers", &json!({"name": name})).await?,
+            "id",
+        )
+    }
+
+    async fn connect(&self, customer: &str, tenant: &str) -> Result<Value> {
+        self.post(
+            "/tenants/connect",
+            &json!({"customerId": customer, "tenant": tenant}),
+        )
+        .await
+    }
+}
+
+fn client() -> Result<reqwest::Client> {
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(30))
+        .build()?)
+}
+
+fn text(value: &Value, name: &str) -> Result<String> {
+    let found = value[name]
+        .as_str()
+        .with_context(|| format!("no {name} in {value}"))?;
+    Ok(found.to_owned())
+}
+
+fn first_domain(tenant: &Tenant) -> Result<&str> {
+    tenant
+        .domains
+        .first()
+        .map(String::as_str)
+        .context("a tenant without a domain")
+}
+
+/// The part of a page that says what happened.
+fn sentence(page: &str) -> String {
+    page.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(110)
+        .collect()
+}
+
+fn free_port(wanted: u16) -> Result<u16> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", wanted))
+        .or_else(|_taken| std::net::TcpListener::bind(("127.0.0.1", 0)))?;
+    Ok(listener.local_addr()?.port())
+}

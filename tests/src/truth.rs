@@ -1,0 +1,123 @@
+//! Comparing what the API lists with what the stand-in holds, row by row.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::{app::Caller, fake_microsoft::state::Tenant};
+
+/// Fails unless every collection of the tenant equals the stand-in's truth.
+pub async fn assert_equal(caller: &Caller, tenant: &Tenant) {
+    let id = tenant.id;
+    let path = |collection: &str| format!("/tenants/{id}/{collection}");
+    let truth = {
+        let directory = tenant.directory.lock().expect("directory");
+        [
+            ("users", directory.users()),
+            ("groups", directory.groups()),
+            ("devices", directory.devices()),
+            ("secure-scores", directory.secure_scores()),
+            ("licenses", directory.skus()),
+        ]
+    };
+    for (collection, expected) in truth {
+        let listed = caller.list(&path(collection)).await;
+        compare(collection, &by_id(&expected), &by_id(&listed));
+    }
+    let (groups, mailboxes, organization) = {
+        let directory = tenant.directory.lock().expect("directory");
+        let groups: Vec<(Value, Vec<Value>)> = directory
+            .groups()
+            .into_iter()
+            .map(|group| {
+                let id = group["id"]
+                    .as_str()
+                    .expect("an id")
+                    .parse()
+                    .expect("a GUID");
+                (group, directory.members(id))
+            })
+            .collect();
+        (groups, directory.mailboxes(), directory.organization())
+    };
+    let sample = groups.len().div_ceil(200).max(1);
+    for (position, (group, members)) in groups.iter().enumerate() {
+        // Every group of a small tenant; of a large one an even sample and every large group.
+        if position % sample == 0 || members.len() > 100 {
+            let listed = caller
+                .list(&path(&format!(
+                    "groups/{}/members",
+                    group["id"].as_str().expect("id")
+                )))
+                .await;
+            compare("members", &by_id(members), &by_id(&listed));
+        }
+    }
+    let listed = caller.list(&path("mailboxes")).await;
+    compare("mailboxes", &by_name(&mailboxes), &by_name(&listed));
+    let listed = caller.get(&path("organization")).await.expect(200).json();
+    compare("organization", &by_id(&[organization]), &by_id(&[listed]));
+}
+
+/// Every property of the truth must be listed with the same value; the API may know more.
+fn compare(what: &str, truth: &BTreeMap<String, Value>, listed: &BTreeMap<String, Value>) {
+    let missing: Vec<&String> = truth
+        .keys()
+        .filter(|key| !listed.contains_key(*key))
+        .collect();
+    let invented: Vec<&String> = listed
+        .keys()
+        .filter(|key| !truth.contains_key(*key))
+        .collect();
+    assert!(
+        missing.is_empty() && invented.is_empty(),
+        "{what}: {} missing {:?}, {} invented {:?}",
+        missing.len(),
+        missing.iter().take(3).collect::<Vec<_>>(),
+        invented.len(),
+        invented.iter().take(3).collect::<Vec<_>>(),
+    );
+    for (key, expected) in truth {
+        let found = &listed[key];
+        for (name, value) in expected.as_object().expect("an object") {
+            let have = found
+                .get(name)
+                .unwrap_or_else(|| panic!("{what} {key}: no {name} in {found}"));
+            assert_eq!(normal(have), normal(value), "{what} {key}: {name}");
+        }
+    }
+}
+
+/// Null and an empty collection are both "no value" for Microsoft.
+fn normal(value: &Value) -> Value {
+    match value {
+        Value::Array(items) if items.is_empty() => Value::Null,
+        Value::Number(number) => number.as_f64().map_or(Value::Null, Value::from),
+        Value::Object(members) => Value::Object(
+            members
+                .iter()
+                .map(|(name, member)| (name.clone(), normal(member)))
+                .collect::<Map<_, _>>(),
+        ),
+        Value::Array(items) => Value::Array(items.iter().map(normal).collect()),
+        other => other.clone(),
+    }
+}
+
+fn by_id(items: &[Value]) -> BTreeMap<String, Value> {
+    items
+        .iter()
+        .map(|item| (item["id"].as_str().expect("an id").to_owned(), item.clone()))
+        .collect()
+}
+
+fn by_name(items: &[Value]) -> BTreeMap<String, Value> {
+    let key = |item: &Value| {
+        format!(
+            "{} {}",
+            item["userPrincipalName"].as_str().unwrap_or_default(),
+            item["isDeleted"]
+        )
+    };
+    items.iter().map(|item| (key(item), item.clone())).collect()
+}

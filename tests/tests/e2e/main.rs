@@ -1,0 +1,4 @@
+//! The whole product from outside: the real binary against the stand-in cloud, on both databases.
+
+mod sync;
+mod sync_faults;
