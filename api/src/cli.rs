@@ -211,7 +211,15 @@ mod tests {
             assert!(Cli::try_parse_from(arguments).is_ok(), "{line}");
         }
         for role in Role::ALL {
-            let line = ["tenantry", "admin", "create-api-key", "--organization", organization, "--role", role.as_str()];
+            let line = [
+                "tenantry",
+                "admin",
+                "create-api-key",
+                "--organization",
+                organization,
+                "--role",
+                role.as_str(),
+            ];
             assert!(Cli::try_parse_from(line).is_ok(), "{role}");
         }
     }

@@ -126,7 +126,12 @@ pub fn open_store(
     if let DatabaseLocation::Sqlite(path) = &database.location {
         make_private(path).map_err(|error| failed(StoreError::Unavailable(error.into()).into()))?;
     }
-    Store::open(database.location.clone(), clock, migrate == Migrate::Pending).map_err(failed)
+    Store::open(
+        database.location.clone(),
+        clock,
+        migrate == Migrate::Pending,
+    )
+    .map_err(failed)
 }
 
 /// Makes the file of a new SQLite database, readable by its owner only: SQLite itself would let
@@ -274,7 +279,10 @@ pub fn services(
     } = unlocked;
     let wake = WakeUp::default();
     let is_registered = microsoft.credential.is_some();
-    let credential = microsoft.credential_kind.map(|kind| CredentialInfo { kind, expires_at: None });
+    let credential = microsoft.credential_kind.map(|kind| CredentialInfo {
+        kind,
+        expires_at: None,
+    });
     let outbound = Outbound::new(Limits::default()).map_err(|error| {
         Failure::new("cannot prepare HTTPS")
             .because(error)

@@ -3,10 +3,7 @@
 use std::{io, time::Duration};
 
 use actix_web::{dev::ServerHandle, web::Data};
-use tenantry_core::{
-    access::OrgScope,
-    store::{DatabaseLocation, StoreError},
-};
+use tenantry_core::store::{DatabaseLocation, StoreError};
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -144,7 +141,11 @@ fn listen(
         surface,
     };
     let state = wiring::state(http, services, unlocked, drain)?;
-    let Bound { address, server, handle } = server::bind(Data::new(state), &binding).map_err(cannot_listen)?;
+    let Bound {
+        address,
+        server,
+        handle,
+    } = server::bind(Data::new(state), &binding).map_err(cannot_listen)?;
     let task = tokio::spawn(server);
     tracing::info!(%address, "listening");
     Ok(Serving { handle, task })
@@ -152,9 +153,11 @@ fn listen(
 
 fn cannot_listen(error: BindError) -> Failure {
     match error {
-        BindError::Address { address, source } => Failure::new(format!("cannot listen on {address}"))
-            .because(source)
-            .advise("End the program that uses this port, or set TENANTRY_LISTEN to another address."),
+        BindError::Address { address, source } => Failure::new(format!(
+            "cannot listen on {address}"
+        ))
+        .because(source)
+        .advise("End the program that uses this port, or set TENANTRY_LISTEN to another address."),
         error @ (BindError::TlsFile { .. } | BindError::Tls(_)) => Failure::new("cannot serve TLS")
             .because(error.to_string())
             .advise("Check TENANTRY_TLS_CERTIFICATE_FILE and TENANTRY_TLS_KEY_FILE."),

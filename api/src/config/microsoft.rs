@@ -40,9 +40,17 @@ impl MicrosoftConfig {
         }
         reader.parsed("MICROSOFT_PARTNER_CENTER_URL", Origin::parse);
         let credential_kind = credential.as_ref().map(|_| {
-            if reader.is_given("MICROSOFT_CLIENT_SECRET") { "secret" } else { "certificate" }
+            if reader.is_given("MICROSOFT_CLIENT_SECRET") {
+                "secret"
+            } else {
+                "certificate"
+            }
         });
-        profile(reader).map(|profile| Self { profile, credential, credential_kind })
+        profile(reader).map(|profile| Self {
+            profile,
+            credential,
+            credential_kind,
+        })
     }
 }
 

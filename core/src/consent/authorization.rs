@@ -161,7 +161,7 @@ impl Authorizer {
         let taken = store
             .write(&scope, move |tx| take_in(tx, hash, &flow, presented))
             .await?;
-        crate::failpoint!("consent-state-taken");
+        crate::failpoint::failpoint!("consent-state-taken");
         let Taken::Request {
             request,
             connection,

@@ -201,7 +201,7 @@ impl ConsentService {
         arrived: &Arrived,
         administrator: ConsentedBy,
     ) -> Result<StepTaken, ConsentError> {
-        crate::failpoint!("sign-in-proven");
+        crate::failpoint::failpoint!("sign-in-proven");
         let connection = &arrived.connection;
         let now = self.store.clock().now();
         let next = self
@@ -233,7 +233,7 @@ impl ConsentService {
                 Ok(after)
             })
             .await?;
-        crate::failpoint!("sign-in-stored");
+        crate::failpoint::failpoint!("sign-in-stored");
         Ok(after.step(NextPage::Microsoft(url), None))
     }
 
@@ -249,7 +249,7 @@ impl ConsentService {
         self.store
             .write(scope, move |tx| consent_given(tx, id, tenant))
             .await?;
-        crate::failpoint!("consent-stored");
+        crate::failpoint::failpoint!("consent-stored");
         let landing = self.landing(scope, connection)?;
         match self.prover.at_once(scope, id).await? {
             AtOnce::Connected(run) => {
@@ -302,7 +302,7 @@ impl ConsentService {
             .store
             .write(scope, move |tx| note_failure(tx, id, tenant, leg, &stored))
             .await?;
-        crate::failpoint!("rejection-stored");
+        crate::failpoint::failpoint!("rejection-stored");
         tracing::info!(
             organizationId = %scope.org(), tenantId = %tenant, leg, code = rejection.code.as_str(),
             "a consent flow was rejected"

@@ -93,9 +93,19 @@ struct Evidence {
 /// Why a try showed nothing.
 enum Setback {
     /// It may pass.
-    NotYet(Rejection),
+    NotYet(Box<Rejection>),
     /// It will not.
-    Final(Rejection),
+    Final(Box<Rejection>),
+}
+
+impl Setback {
+    fn not_yet(rejection: Rejection) -> Self {
+        Self::NotYet(Box::new(rejection))
+    }
+
+    fn final_one(rejection: Rejection) -> Self {
+        Self::Final(Box::new(rejection))
+    }
 }
 
 /// Why a proof was not stored.
@@ -192,7 +202,7 @@ impl Prover {
         else {
             return self.drop_work(scope, id, lease).await;
         };
-        crate::failpoint!("proof-before-try");
+        crate::failpoint::failpoint!("proof-before-try");
         let tried = tokio::time::timeout(ONE_TRY, Box::pin(self.try_once(&handle, SETTLED))).await;
         let now = self.store.clock().now();
         let is_over = connection
@@ -213,7 +223,7 @@ impl Prover {
             Err(Setback::NotYet(_)) if !is_over => {
                 return Ok(ProofStep::TryAgainAt(now + BETWEEN_TRIES));
             }
-            Err(Setback::NotYet(rejection) | Setback::Final(rejection)) => rejection,
+            Err(Setback::NotYet(rejection) | Setback::Final(rejection)) => *rejection,
         };
         self.store_failure(scope, &connection, rejection, Some(lease))
             .await?;
@@ -301,7 +311,7 @@ impl Prover {
         loop {
             match self.try_once(handle, attempt).await {
                 Ok(evidence) => return Ok(evidence),
-                Err(Setback::Final(rejection)) => return Err(Box::new(rejection)),
+                Err(Setback::Final(rejection)) => return Err(rejection),
                 Err(Setback::NotYet(_)) => {}
             }
             tokio::time::sleep(wait).await;
@@ -342,7 +352,7 @@ impl Prover {
                     organization: Some(organization),
                 })
             }
-            Ok(organization) => Err(Setback::Final(Rejection::wrong_tenant(
+            Ok(organization) => Err(Setback::final_one(Rejection::wrong_tenant(
                 handle.tenant(),
                 &organization.id,
             ))),
@@ -379,13 +389,13 @@ impl Prover {
         evidence: Evidence,
         lease: Option<Lease>,
     ) -> Result<Stored, NotStored> {
-        crate::failpoint!("proof-before-store");
+        crate::failpoint::failpoint!("proof-before-store");
         let connection = connection.clone();
         let stored = self
             .store
             .write(scope, move |tx| proven(tx, &connection, evidence, lease))
             .await?;
-        crate::failpoint!("proof-stored");
+        crate::failpoint::failpoint!("proof-stored");
         for superseded in &stored.superseded {
             self.identity.forget(*superseded);
         }
@@ -571,11 +581,11 @@ fn lacks_organization(permissions: &Comparison) -> bool {
 }
 
 fn not_effective(detail: &str) -> Setback {
-    Setback::NotYet(Rejection::new(RejectionCode::ConsentNotEffective, detail))
+    Setback::not_yet(Rejection::new(RejectionCode::ConsentNotEffective, detail))
 }
 
 fn too_slow() -> Setback {
-    Setback::NotYet(Rejection::unavailable("Microsoft did not answer in time."))
+    Setback::not_yet(Rejection::unavailable("Microsoft did not answer in time."))
 }
 
 fn held_by_another() -> Rejection {
@@ -588,15 +598,15 @@ fn of_token(error: TokenError) -> Setback {
         TokenError::Refused(error) => {
             let rejection = Rejection::of_microsoft(*error);
             if is_lag(&rejection) {
-                Setback::NotYet(rejection)
+                Setback::not_yet(rejection)
             } else {
-                Setback::Final(rejection)
+                Setback::final_one(rejection)
             }
         }
-        TokenError::Unavailable(_) | TokenError::UnexpectedAnswer => Setback::NotYet(
+        TokenError::Unavailable(_) | TokenError::UnexpectedAnswer => Setback::not_yet(
             Rejection::unavailable("Microsoft's sign-in service did not issue a token."),
         ),
-        TokenError::Credential(_) => Setback::Final(Rejection::new(
+        TokenError::Credential(_) => Setback::final_one(Rejection::new(
             RejectionCode::Diagnosed(DiagnosisCode::OwnCredentialRejected),
             "This installation's certificate cannot be used.",
         )),
@@ -635,7 +645,7 @@ fn of_graph(error: GraphError) -> Setback {
         | GraphError::TooLarge { .. }
         | GraphError::ResyncRequired
         | GraphError::ForeignLink
-        | GraphError::EndlessPaging => Setback::NotYet(Rejection::unavailable(
+        | GraphError::EndlessPaging => Setback::not_yet(Rejection::unavailable(
             "Microsoft Graph did not describe the organization.",
         )),
     }

@@ -30,7 +30,7 @@ use crate::{
     },
     outbound::Outbound,
     secrets::Vault,
-    store::{Scoped, Store},
+    store::{Scoped, Store, StoreError},
     sync::status,
     tenants::{self, ConnectStarted, ConnectWish, ConnectionType, TenantStatus},
 };
@@ -114,7 +114,9 @@ impl ConsentService {
 
     /// Makes a link that connects a tenant by admin consent. The tenant is looked up before anything is
     /// stored; an older unused link of it ends; its status and its present connection stay until the
-    /// new one is proven. Nothing here tells whether another organisation has the tenant.
+    /// new one is proven. Nothing here tells whether another organisation has the tenant. `complete`
+    /// runs in the same transaction, once the link is there: for what must happen together with it,
+    /// such as keeping the answer for a repetition.
     ///
     /// # Errors
     /// See [`ConsentError`].
@@ -122,6 +124,7 @@ impl ConsentService {
         &self,
         scope: &OrgScope,
         wish: StartConnect,
+        complete: impl FnOnce(&mut Scoped<'_>, &Started) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<Started, ConsentError> {
         match wish.connection_type {
             ConnectionType::AdminConsent => {}
@@ -135,13 +138,20 @@ impl ConsentService {
             .as_deref()
             .map(|url| self.settings.return_urls.check(url))
             .transpose()?;
-        self.store
-            .read(scope, move |tx| require_customer(tx, customer))
+        let is_active = self
+            .store
+            .read(scope, move |tx| customers::is_active(tx, customer))
             .await?;
+        if !is_active {
+            return Err(ConsentError::CustomerNotFound);
+        }
         let (entered, resolved) = self.look_up(&wish.tenant).await?;
         let attempt = self.attempt(scope, customer, resolved.tenant_id, entered, return_url)?;
-        let started = self.store.write(scope, move |tx| attempt.store(tx)).await?;
-        crate::failpoint!("connect-started");
+        let started = self
+            .store
+            .write(scope, move |tx| attempt.store(tx, complete))
+            .await?;
+        crate::failpoint::failpoint!("connect-started");
         Ok(started)
     }
 
@@ -235,9 +245,15 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn store(self, tx: &mut Scoped<'_>) -> Result<Started, ConsentError> {
+    fn store(
+        self,
+        tx: &mut Scoped<'_>,
+        complete: impl FnOnce(&mut Scoped<'_>, &Started) -> Result<(), StoreError>,
+    ) -> Result<Started, ConsentError> {
         let connection = &self.connection;
-        require_customer(tx, self.customer)?;
+        if !customers::hold_active(tx, self.customer)? {
+            return Err(ConsentError::CustomerNotFound);
+        }
         let wish = ConnectWish {
             tenant: connection.tenant,
             customer: self.customer,
@@ -280,13 +296,7 @@ impl Attempt {
             "connectionType": connection.connection_type.as_str(),
             "enteredTenant": connection.entered_tenant,
         });
-        audit::record(
-            tx,
-            Action::TenantConnectStarted,
-            Some(connection.tenant),
-            details,
-        )?;
-        Ok(Started {
+        let started = Started {
             tenant: connection.tenant,
             connection: connection.id,
             status,
@@ -294,15 +304,15 @@ impl Attempt {
             microsoft_url: self.relayed.url,
             expires_at: connection.expires_at,
             requested_permissions: self.requested,
-        })
-    }
-}
-
-fn require_customer(tx: &mut Scoped<'_>, customer: CustomerId) -> Result<(), ConsentError> {
-    if customers::is_active(tx, customer)? {
-        Ok(())
-    } else {
-        Err(ConsentError::CustomerNotFound)
+        };
+        complete(tx, &started)?;
+        audit::record(
+            tx,
+            Action::TenantConnectStarted,
+            Some(started.tenant),
+            details,
+        )?;
+        Ok(started)
     }
 }
 

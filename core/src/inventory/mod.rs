@@ -16,7 +16,7 @@ mod service_plans;
 pub use self::{
     absence::{Absence, sweep_members, sweep_objects, unseen, unseen_members},
     kind::{ObjectKind, text_key},
-    service::{InventoryService, Listing, ListingQuery, Summary},
+    service::{InventoryError, InventoryService, Listing, ListingQuery, Summary},
 };
 pub use crate::store::dialect::{MemberRow, ObjectRow};
 pub(crate) use crate::store::dialect::{upsert_members, upsert_objects};

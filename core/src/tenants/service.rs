@@ -145,7 +145,7 @@ impl TenantService {
                     return Err(TenantsError::VersionMismatch);
                 }
                 if let TenantField::Set(customer) = change.customer
-                    && !customers::is_active(tx, customer)?
+                    && !customers::hold_active(tx, customer)?
                 {
                     return Err(TenantsError::CustomerNotFound);
                 }

@@ -65,7 +65,7 @@ on_both_stores! {
             connection_type: ConnectionType::AdminConsent,
             return_url: Some("https://portal.example/app/tenants?tab=1".to_owned()),
         };
-        let started = world.consent.start(&world.a.scope, wish).await.unwrap();
+        let started = world.consent.start(&world.a.scope, wish, |_, _| Ok(())).await.unwrap();
         let step = world.connect_in_browser(&started).await.unwrap();
         let NextPage::Landing(landing) = &step.next else { panic!("{:?}", step.next) };
         assert_eq!(result_page(landing), "https://portal.example/app/tenants?tab=1");

@@ -64,22 +64,22 @@ on_both_stores! {
         world.add_tenant(CONTOSO);
         let scope = &world.a.scope;
         let nobody = StartConnect { customer: None, ..wish(&world.a, CONTOSO) };
-        let outcome = world.consent.start(scope, nobody).await;
+        let outcome = world.consent.start(scope, nobody, |_, _| Ok(())).await;
         assert!(matches!(outcome, Err(ConsentError::CustomerRequired)), "{outcome:?}");
         for customer in [CustomerId::from_uuid(Uuid::now_v7()), world.b.customer] {
             let unknown = StartConnect { customer: Some(customer), ..wish(&world.a, CONTOSO) };
-            let outcome = world.consent.start(scope, unknown).await;
+            let outcome = world.consent.start(scope, unknown, |_, _| Ok(())).await;
             assert!(matches!(outcome, Err(ConsentError::CustomerNotFound)), "{outcome:?}");
         }
         let elsewhere = Some("https://evil.example/app".to_owned());
         let elsewhere = StartConnect { return_url: elsewhere, ..wish(&world.a, CONTOSO) };
-        let outcome = world.consent.start(scope, elsewhere).await;
+        let outcome = world.consent.start(scope, elsewhere, |_, _| Ok(())).await;
         assert!(matches!(outcome, Err(ConsentError::ReturnUrlNotAllowed(_))), "{outcome:?}");
         for connection_type in
             [ConnectionType::Delegated, ConnectionType::ApplicationCredentials, ConnectionType::Gdap]
         {
             let other = StartConnect { connection_type, ..wish(&world.a, CONTOSO) };
-            let outcome = world.consent.start(scope, other).await;
+            let outcome = world.consent.start(scope, other, |_, _| Ok(())).await;
             assert!(matches!(outcome, Err(ConsentError::ConnectionTypeUnavailable(_))), "{outcome:?}");
         }
         assert_eq!(world.fake.cloud().requests().len(), 0);

@@ -242,7 +242,7 @@ impl World {
             connection_type: ConnectionType::AdminConsent,
             return_url: None,
         };
-        self.consent.start(&org.scope, wish).await
+        self.consent.start(&org.scope, wish, |_, _| Ok(())).await
     }
 
     /// Opens Microsoft's page; its redirect comes back as fields. The decision of the tenant's

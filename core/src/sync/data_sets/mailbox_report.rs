@@ -42,7 +42,6 @@ impl Report {
 }
 
 /// Turns bytes into rows, wherever they are cut.
-#[derive(Default)]
 struct RowParser {
     reader: Reader,
     record: Vec<u8>,
@@ -51,6 +50,20 @@ struct RowParser {
     written: usize,
     fields: usize,
     header: Option<Vec<String>>,
+}
+
+impl Default for RowParser {
+    fn default() -> Self {
+        Self {
+            // Not `Reader::default()`, whose tables are empty.
+            reader: Reader::new(),
+            record: Vec::new(),
+            ends: Vec::new(),
+            written: 0,
+            fields: 0,
+            header: None,
+        }
+    }
 }
 
 impl RowParser {

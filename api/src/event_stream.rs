@@ -1,0 +1,180 @@
+//! Server-sent events of a status: the present document at once, then each change, the newest only.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{
+    HttpResponse,
+    http::header::{self, HeaderName},
+    web::Bytes,
+};
+use futures_util::stream;
+use prometheus::IntGauge;
+use tenantry_core::{access::keys::AuthenticationError, store::StatusSnapshot};
+use tokio::{
+    sync::watch,
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
+};
+
+use crate::{auth::KeyCache, drain::Drain};
+
+/// A stream ends after this time; clients come back.
+const LONGEST: Duration = Duration::from_secs(600);
+/// A comment keeps proxies from closing a silent stream.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// So often the key is looked at, and whether the data have become stale.
+const CHECK: Duration = Duration::from_millis(500);
+
+/// One event: its id, and one line of JSON.
+pub struct StatusEvent {
+    /// Changes whenever the data do.
+    pub id: String,
+    /// The document.
+    pub data: String,
+}
+
+/// What a stream needs.
+pub struct EventStream<F> {
+    /// The snapshots.
+    pub receiver: watch::Receiver<Arc<StatusSnapshot>>,
+    /// From a snapshot to what it says at this moment.
+    pub event_of: F,
+    /// The key of the caller, which may be revoked meanwhile.
+    pub key: WatchedKey,
+    /// Ends the stream when the process does.
+    pub drain: Drain,
+    /// Counts open streams.
+    pub open: IntGauge,
+}
+
+/// A key that is looked at again and again.
+pub struct WatchedKey {
+    /// Who recognises it.
+    pub cache: KeyCache,
+    /// Its text.
+    pub text: String,
+}
+
+impl WatchedKey {
+    /// Whether the key was refused. When nobody can tell, the stream goes on: it shows nothing new
+    /// while the database is away.
+    async fn is_refused(&self) -> bool {
+        match self.cache.recognise(&self.text).await {
+            Ok(_key) => false,
+            Err(AuthenticationError::Refused) => true,
+            Err(AuthenticationError::Store(_)) => false,
+        }
+    }
+}
+
+/// The answer that stays open.
+pub fn answer<F>(stream: EventStream<F>) -> HttpResponse
+where
+    F: Fn(Arc<StatusSnapshot>) -> StatusEvent + 'static,
+{
+    let state = Streaming::begin(stream);
+    let body = stream::unfold(state, |mut state| async move {
+        let bytes = state.next().await?;
+        Some((Ok::<_, actix_web::Error>(bytes), state))
+    });
+    HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
+        .streaming(body)
+}
+
+struct Streaming<F> {
+    stream: EventStream<F>,
+    sent: Option<String>,
+    keep_alive: Interval,
+    check: Interval,
+    end: Instant,
+    ended: bool,
+}
+
+/// What woke a stream up.
+enum Woken {
+    Ending,
+    KeepAlive,
+    Check,
+    Changed(bool),
+}
+
+impl<F: Fn(Arc<StatusSnapshot>) -> StatusEvent> Streaming<F> {
+    fn begin(stream: EventStream<F>) -> Self {
+        stream.open.inc();
+        let every = |period| {
+            let mut interval = interval(period);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval.reset();
+            interval
+        };
+        Self {
+            stream,
+            sent: None,
+            keep_alive: every(KEEP_ALIVE),
+            check: every(CHECK),
+            end: Instant::now() + LONGEST,
+            ended: false,
+        }
+    }
+
+    /// What to send next; `None` after the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
+        if self.sent.is_none() {
+            let first = self.news()?;
+            return Some(Bytes::from(format!("retry: 2000\n\n{first}")));
+        }
+        loop {
+            let woken = self.woken().await;
+            match woken {
+                Woken::Ending => return Some(self.last()),
+                Woken::KeepAlive => return Some(Bytes::from_static(b":\n\n")),
+                Woken::Check if self.stream.key.is_refused().await => return Some(self.last()),
+                Woken::Changed(false) => return Some(self.last()),
+                Woken::Check | Woken::Changed(true) => {
+                    if let Some(event) = self.news() {
+                        return Some(Bytes::from(event));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn woken(&mut self) -> Woken {
+        tokio::select! {
+            biased;
+            () = self.stream.drain.begun() => Woken::Ending,
+            () = sleep_until(self.end) => Woken::Ending,
+            _ = self.check.tick() => Woken::Check,
+            changed = self.stream.receiver.changed() => Woken::Changed(changed.is_ok()),
+            _ = self.keep_alive.tick() => Woken::KeepAlive,
+        }
+    }
+
+    /// The present document, unless it was sent last.
+    fn news(&mut self) -> Option<String> {
+        let snapshot = Arc::clone(&self.stream.receiver.borrow_and_update());
+        let event = (self.stream.event_of)(snapshot);
+        if self.sent.as_ref() == Some(&event.id) {
+            return None;
+        }
+        let text = format!("event: status\nid: {}\ndata: {}\n\n", event.id, event.data);
+        self.sent = Some(event.id);
+        Some(text)
+    }
+
+    fn last(&mut self) -> Bytes {
+        self.ended = true;
+        Bytes::from_static(b": end of stream\n\n")
+    }
+}
+
+impl<F> Drop for Streaming<F> {
+    fn drop(&mut self) {
+        self.stream.open.dec();
+    }
+}

@@ -1,0 +1,335 @@
+//! The OpenAPI document: what utoipa gathers from the handlers, completed from the list of routes, so
+//! that who may call and what every call can answer is said once and for all of them.
+
+use utoipa::{
+    OpenApi as _,
+    openapi::{
+        ContactBuilder, ContentBuilder, Info, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr,
+        ResponseBuilder, Schema, Server,
+        path::{Operation, Parameter, ParameterIn, PathItem},
+        schema::{SchemaType, Type},
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+        tag::TagBuilder,
+    },
+};
+
+use crate::{
+    problem::ProblemBody,
+    routes::{
+        self, Access, Route, audit, customers, docs, health, inventory, metrics, openapi, problems,
+        sync,
+    },
+};
+
+/// Name of the one security scheme.
+const API_KEY: &str = "apiKey";
+/// Name of the shared answer of every error.
+const PROBLEM: &str = "Problem";
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    paths(
+        health::get_health,
+        health::get_readiness,
+        metrics::get_metrics,
+        openapi::get_openapi_document,
+        docs::show_docs,
+        docs::get_docs_file,
+        problems::show_problem_type,
+        customers::list_customers,
+        customers::create_customer,
+        customers::get_customer,
+        customers::update_customer,
+        customers::deactivate_customer,
+        audit::list_audit_events,
+        sync::create_sync_run,
+        sync::get_sync_status,
+        sync::watch_sync_status,
+        sync::list_sync_runs,
+        sync::get_sync_run,
+        sync::cancel_sync_run,
+        inventory::get_summary,
+        inventory::get_organization,
+        inventory::list_users,
+        inventory::list_groups,
+        inventory::list_group_members,
+        inventory::list_licenses,
+        inventory::list_secure_scores,
+        inventory::list_devices,
+        inventory::list_mailboxes,
+    ),
+    components(schemas(ProblemBody))
+)]
+struct Gathered;
+
+/// The document.
+pub fn document() -> OpenApi {
+    let mut document = Gathered::openapi();
+    document.info = info();
+    document.servers = Some(vec![Server::new("/")]);
+    document.tags = Some(
+        TAGS.iter()
+            .map(|(name, description)| {
+                TagBuilder::new()
+                    .name(*name)
+                    .description(Some(*description))
+                    .build()
+            })
+            .collect(),
+    );
+    let components = document.components.get_or_insert_default();
+    components
+        .security_schemes
+        .insert(API_KEY.to_owned(), RefOr::T(security_scheme()));
+    let problem = ResponseBuilder::new()
+        .description("What went wrong, as RFC 9457 describes it")
+        .content(
+            "application/problem+json",
+            ContentBuilder::new()
+                .schema(Some(Ref::from_schema_name(PROBLEM)))
+                .build(),
+        )
+        .build();
+    components
+        .responses
+        .insert(PROBLEM.to_owned(), RefOr::T(problem));
+    for route in routes::all() {
+        let item = document.paths.paths.get_mut(route.path);
+        if let Some(operation) = item.and_then(|item| operation_mut(item, route.method)) {
+            complete(operation, route);
+        }
+    }
+    document
+}
+
+/// The document as it is served and printed.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn document_text() -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(&document())?;
+    text.push('\n');
+    Ok(text)
+}
+
+const TAGS: &[(&str, &str)] = &[
+    (
+        "customers",
+        "The companies an MSP works for, which tenants are mapped to.",
+    ),
+    (
+        "sync",
+        "Reading a tenant: runs, their progress, and the status to watch.",
+    ),
+    (
+        "inventory",
+        "What the last sync found, under Microsoft Graph's own names.",
+    ),
+    (
+        "audit",
+        "What happened, chained by hash so that nothing can be changed unseen.",
+    ),
+    ("process", "Health and metrics of a process."),
+    (
+        "documentation",
+        "What this API is and what its problems mean.",
+    ),
+];
+
+fn info() -> Info {
+    InfoBuilder::new()
+        .title("Tenantry")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Connects the Microsoft 365 tenants of a Managed Service Provider's customers by admin consent and syncs \
+             them. Times are RFC 3339 in UTC. Errors are RFC 9457 problems: decide by `code`. Lists take `limit` and \
+             `cursor`. Answers may gain fields, and words of lists may gain values.",
+        ))
+        .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
+        .contact(Some(ContactBuilder::new().name(Some("The operator of this installation")).build()))
+        .build()
+}
+
+fn security_scheme() -> SecurityScheme {
+    SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(
+                "An API key, made with `tenantry admin create-api-key`.",
+            ))
+            .build(),
+    )
+}
+
+fn operation_mut<'i>(item: &'i mut PathItem, method: &str) -> Option<&'i mut Operation> {
+    match method {
+        "GET" => item.get.as_mut(),
+        "POST" => item.post.as_mut(),
+        "PATCH" => item.patch.as_mut(),
+        "DELETE" => item.delete.as_mut(),
+        _ => None,
+    }
+}
+
+/// Adds to an operation what follows from its route.
+fn complete(operation: &mut Operation, route: &Route) {
+    operation.security = Some(match route.access {
+        Access::Open => Vec::new(),
+        Access::Metrics => vec![SecurityRequirement::new::<_, [&str; 0], &str>(API_KEY, [])],
+        Access::Needs(permission) => vec![SecurityRequirement::new(API_KEY, [permission.as_str()])],
+    });
+    let summary = operation.summary.clone().unwrap_or_default();
+    let mut description = operation
+        .description
+        .take()
+        .unwrap_or_else(|| format!("{summary}."));
+    if let Access::Needs(permission) = route.access {
+        description.push_str(&format!(
+            "\n\nNeeds the permission `{}`.",
+            permission.as_str()
+        ));
+    }
+    operation.description = Some(description);
+    own_parameters_mut(operation).for_each(drop_null);
+    for status in problem_statuses(operation, route) {
+        operation
+            .responses
+            .responses
+            .entry(status.to_string())
+            .or_insert_with(|| RefOr::Ref(Ref::from_response_name(PROBLEM)));
+    }
+}
+
+/// The parameters that stand in the operation itself: all of ours do.
+fn own_parameters(operation: &Operation) -> impl Iterator<Item = &Parameter> {
+    operation
+        .parameters
+        .iter()
+        .flatten()
+        .filter_map(|parameter| match parameter {
+            RefOr::T(parameter) => Some(parameter),
+            RefOr::Ref(_) => None,
+        })
+}
+
+fn own_parameters_mut(operation: &mut Operation) -> impl Iterator<Item = &mut Parameter> {
+    operation
+        .parameters
+        .iter_mut()
+        .flatten()
+        .filter_map(|parameter| match parameter {
+            RefOr::T(parameter) => Some(parameter),
+            RefOr::Ref(_) => None,
+        })
+}
+
+/// A parameter is there or not; it is never null.
+fn drop_null(parameter: &mut Parameter) {
+    if let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
+        && let SchemaType::Array(types) = &object.schema_type
+        && let [kind, Type::Null] | [Type::Null, kind] = types.as_slice()
+    {
+        object.schema_type = SchemaType::Type(kind.clone());
+    }
+}
+
+/// The errors that a call can answer besides those it documents itself.
+fn problem_statuses(operation: &Operation, route: &Route) -> Vec<u16> {
+    let has = |place: ParameterIn| {
+        own_parameters(operation).any(|parameter| parameter.parameter_in == place)
+    };
+    let has_body = operation.request_body.is_some();
+    let creates = own_parameters(operation).any(|parameter| parameter.name == "Idempotency-Key");
+    let is_open = route.access == Access::Open;
+    let mut statuses = vec![405, 406, 413, 414, 431, 500];
+    if !is_open {
+        statuses.extend([400, 401, 403, 429, 503]);
+    }
+    if has(ParameterIn::Path) {
+        statuses.push(404);
+    }
+    if has_body {
+        statuses.extend([415, 422]);
+    }
+    if creates {
+        statuses.push(409);
+    }
+    statuses
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_committed_document_is_that_of_the_code() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi/tenantry.json");
+        let expected = document_text().unwrap();
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &expected).unwrap();
+        }
+        let committed = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == expected,
+            "openapi/tenantry.json differs: run with UPDATE_OPENAPI=1"
+        );
+    }
+
+    #[test]
+    fn the_document_has_exactly_the_routes_of_the_list() {
+        let document: Value = serde_json::from_str(&document_text().unwrap()).unwrap();
+        let mut documented = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let id = operation["operationId"].as_str().unwrap();
+                documented.insert(format!("{} {path} {id}", method.to_uppercase()));
+            }
+        }
+        let listed: BTreeSet<String> = routes::all()
+            .map(|route| format!("{} {} {}", route.method, route.path, route.operation))
+            .collect();
+        assert_eq!(documented, listed);
+    }
+
+    #[test]
+    fn every_operation_says_what_generators_and_people_need() {
+        let document: Value = serde_json::from_str(&document_text().unwrap()).unwrap();
+        let tags: BTreeSet<&str> = TAGS.iter().map(|(name, _)| *name).collect();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for operation in item.as_object().unwrap().values() {
+                let text = |name: &str| operation[name].as_str().unwrap_or_default();
+                assert!(
+                    !text("summary").is_empty() && !text("summary").ends_with('.'),
+                    "{path}"
+                );
+                assert!(!text("description").is_empty(), "{path}");
+                assert!(operation["security"].is_array(), "{path}");
+                assert!(
+                    tags.contains(operation["tags"][0].as_str().unwrap()),
+                    "{path}"
+                );
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    assert!(
+                        !parameter["description"]
+                            .as_str()
+                            .unwrap_or_default()
+                            .is_empty(),
+                        "{path}"
+                    );
+                    assert!(
+                        parameter["schema"]["type"].is_string(),
+                        "{path} {parameter}"
+                    );
+                }
+                for status in ["405", "500"] {
+                    assert!(operation["responses"][status].is_object(), "{path}");
+                }
+            }
+        }
+    }
+}

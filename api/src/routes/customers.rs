@@ -1,0 +1,332 @@
+//! Customers.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
+use serde::{Deserialize, Serialize};
+use tenantry_core::{
+    customers::{Customer, CustomerChange, CustomerFilter, NewCustomer},
+    ids::{CustomerId, TenantId},
+};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::BASE_PATH;
+use crate::{
+    auth::{
+        Caller,
+        permits::{CustomersRead, CustomersWrite},
+    },
+    etag,
+    idempotent::{self, Attempt},
+    json_body::{JsonBody, not_null},
+    paging::{List, PageRequest, answer_page},
+    path_id::PathId,
+    problem::Problem,
+    query::{FromQuery, NoParameters, Query, QueryParams},
+    state::AppState,
+    time_text,
+};
+
+/// A customer.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CustomerView {
+    id: Uuid,
+    #[schema(example = "Contoso Ltd")]
+    name: String,
+    /// Domain names in lower case.
+    #[schema(example = json!(["contoso.com"]))]
+    domains: Vec<String>,
+    /// `manual`, `connectwise`, `autotask` or `halopsa`; new ones may be added.
+    #[schema(example = "manual")]
+    source: &'static str,
+    /// Its id at the source.
+    #[schema(required)]
+    external_id: Option<String>,
+    /// False after it was deactivated.
+    active: bool,
+    /// The tenants mapped to it, revoked ones included.
+    tenant_ids: Vec<Uuid>,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    changed_at: String,
+}
+
+impl From<&Customer> for CustomerView {
+    fn from(customer: &Customer) -> Self {
+        Self {
+            id: customer.id.as_uuid(),
+            name: customer.name.clone(),
+            domains: customer.domains.clone(),
+            source: customer.source.as_str(),
+            external_id: customer.external_id.clone(),
+            active: customer.active,
+            tenant_ids: customer
+                .tenants
+                .iter()
+                .copied()
+                .map(TenantId::as_uuid)
+                .collect(),
+            created_at: time_text::of(customer.created_at),
+            changed_at: time_text::of(customer.changed_at),
+        }
+    }
+}
+
+/// A customer to create.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct CreateCustomer {
+    #[schema(min_length = 1, max_length = 200, example = "Contoso Ltd")]
+    name: String,
+    #[serde(default)]
+    #[schema(required = false, max_items = 100, example = json!(["contoso.com"]))]
+    domains: Vec<String>,
+}
+
+/// What to change of a customer; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct UpdateCustomer {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(
+        nullable = false,
+        min_length = 1,
+        max_length = 200,
+        example = "Contoso GmbH"
+    )]
+    name: Option<String>,
+    /// All domains; they take the place of the ones before.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false, max_items = 100)]
+    domains: Option<Vec<String>>,
+    /// True brings a deactivated customer back.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
+    active: Option<bool>,
+}
+
+/// Which customers.
+pub struct CustomerParams {
+    page: PageRequest,
+    filter: CustomerFilter,
+}
+
+impl FromQuery for CustomerParams {
+    const ALLOWED: &'static [&'static str] = &["limit", "cursor", "search", "active"];
+
+    fn from_query(query: &Query) -> Result<Self, Problem> {
+        Ok(Self {
+            page: PageRequest::read(query)?,
+            filter: CustomerFilter {
+                search: query.search()?,
+                active: query.parsed("active", "true or false")?,
+            },
+        })
+    }
+}
+
+/// List customers in the order of their creation
+#[utoipa::path(
+    get,
+    path = "/api/msp-portal/customers",
+    tag = "customers",
+    params(
+        ("limit" = Option<u16>, Query, description = "Items of a page", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("search" = Option<String>, Query, description = "Text in the name or in a domain", max_length = 200),
+        ("active" = Option<bool>, Query, description = "Only active ones, or only others"),
+    ),
+    responses((status = 200, description = "A page of customers", body = List<CustomerView>)),
+)]
+pub async fn list_customers(
+    caller: Caller<CustomersRead>,
+    QueryParams(params): QueryParams<CustomerParams>,
+    request: HttpRequest,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let after = params
+        .page
+        .begin(&state.cursors, caller.org(), request.path())?;
+    let page = state
+        .customers
+        .list(caller.scope(), params.filter, after, params.page.limit)
+        .await?;
+    let items: Vec<CustomerView> = page.items.iter().map(CustomerView::from).collect();
+    Ok(answer_page(
+        &state,
+        caller.org(),
+        &request,
+        &params.page,
+        page.next,
+        |next_cursor| List {
+            items,
+            next_cursor,
+            total: Some(page.total),
+        },
+    ))
+}
+
+/// Create a customer
+#[utoipa::path(
+    post,
+    path = "/api/msp-portal/customers",
+    tag = "customers",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats give the first answer", min_length = 1, max_length = 255)),
+    request_body = CreateCustomer,
+    responses((
+        status = 201,
+        description = "Created",
+        body = CustomerView,
+        headers(("Location" = String, description = "Address of the customer"), ("ETag" = String)),
+    )),
+)]
+pub async fn create_customer(
+    caller: Caller<CustomersWrite>,
+    _query: QueryParams<NoParameters>,
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    body: JsonBody<CreateCustomer>,
+) -> Result<HttpResponse, Problem> {
+    let attempt = idempotent::attempt(
+        &state,
+        &request,
+        caller.identity(),
+        "POST /customers",
+        body.hash,
+    )
+    .await?;
+    let pending = match attempt {
+        Attempt::First(pending) => pending,
+        Attempt::Repeated(answer) => return Ok(answer),
+    };
+    let new = NewCustomer {
+        name: body.value.name,
+        domains: body.value.domains,
+    };
+    let stored = pending.clone();
+    let outcome = state
+        .customers
+        .create(caller.scope(), new, move |tx, customer| {
+            stored.complete(
+                tx,
+                StatusCode::CREATED,
+                &location(customer.id),
+                &CustomerView::from(customer),
+            )
+        })
+        .await;
+    let customer = pending.settle(outcome.map_err(Problem::from)).await?;
+    Ok(HttpResponse::Created()
+        .insert_header((header::LOCATION, location(customer.id)))
+        .insert_header((header::ETAG, etag::of_version(customer.version)))
+        .json(CustomerView::from(&customer)))
+}
+
+/// Show a customer
+#[utoipa::path(
+    get,
+    path = "/api/msp-portal/customers/{customerId}",
+    tag = "customers",
+    params(("customerId" = Uuid, Path, description = "Id of the customer")),
+    responses((status = 200, description = "The customer", body = CustomerView, headers(("ETag" = String)))),
+)]
+pub async fn get_customer(
+    caller: Caller<CustomersRead>,
+    PathId(id): PathId<CustomerId>,
+    _query: QueryParams<NoParameters>,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let customer = state.customers.get(caller.scope(), id).await?;
+    Ok(shown(&customer))
+}
+
+/// Change a customer
+///
+/// A JSON merge patch: what is left out stays.
+#[utoipa::path(
+    patch,
+    path = "/api/msp-portal/customers/{customerId}",
+    tag = "customers",
+    params(
+        ("customerId" = Uuid, Path, description = "Id of the customer"),
+        ("If-Match" = Option<String>, Header, description = "ETag of the version to change"),
+    ),
+    request_body = UpdateCustomer,
+    responses(
+        (status = 200, description = "The customer as it is now", body = CustomerView, headers(("ETag" = String))),
+        (status = 409, description = "Tenants are connected for it, so it stays active", body = crate::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since", body = crate::problem::ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn update_customer(
+    caller: Caller<CustomersWrite>,
+    PathId(id): PathId<CustomerId>,
+    _query: QueryParams<NoParameters>,
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    body: JsonBody<UpdateCustomer>,
+) -> Result<HttpResponse, Problem> {
+    let version = etag::expected_version(request.headers())?;
+    let UpdateCustomer {
+        name,
+        domains,
+        active,
+    } = body.value;
+    let change = CustomerChange {
+        name,
+        domains,
+        active,
+    };
+    let customer = state
+        .customers
+        .change(caller.scope(), id, version, change)
+        .await?;
+    Ok(shown(&customer))
+}
+
+/// Deactivate a customer
+///
+/// What happened to it stays readable. A second call changes nothing.
+#[utoipa::path(
+    delete,
+    path = "/api/msp-portal/customers/{customerId}",
+    tag = "customers",
+    params(
+        ("customerId" = Uuid, Path, description = "Id of the customer"),
+        ("If-Match" = Option<String>, Header, description = "ETag of the version to deactivate"),
+    ),
+    responses(
+        (status = 204, description = "Deactivated"),
+        (status = 409, description = "Tenants are connected for it", body = crate::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since", body = crate::problem::ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn deactivate_customer(
+    caller: Caller<CustomersWrite>,
+    PathId(id): PathId<CustomerId>,
+    _query: QueryParams<NoParameters>,
+    request: HttpRequest,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let version = etag::expected_version(request.headers())?;
+    state
+        .customers
+        .deactivate(caller.scope(), id, version)
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn shown(customer: &Customer) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::ETAG, etag::of_version(customer.version)))
+        .json(CustomerView::from(customer))
+}
+
+fn location(id: CustomerId) -> String {
+    format!("{BASE_PATH}/customers/{id}")
+}

@@ -1,0 +1,63 @@
+//! What every handler may ask for, built once by the wiring.
+
+use std::sync::Arc;
+
+use crate::{
+    auth::{KeyCache, RateLimiter},
+    drain::Drain,
+    metrics::Metrics,
+    paging::Cursors,
+    readiness::Readiness,
+};
+use ipnet::IpNet;
+use tenantry_core::{
+    audit::AuditService, customers::CustomerService, idempotency::Idempotency,
+    inventory::InventoryService, microsoft::cloud::Origin, organizations::OrganizationService,
+    secrets::SecretText, sync::SyncService,
+};
+
+/// Everything the handlers share.
+pub struct AppState {
+    /// Where browsers reach this installation, without a slash at the end.
+    pub public_url: Origin,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The bearer token of `/metrics`, where one is set.
+    pub metrics_token: Option<SecretText>,
+    /// Recognises API keys.
+    pub keys: KeyCache,
+    /// Counts the calls of each key.
+    pub rate_limiter: RateLimiter,
+    /// Signs cursors.
+    pub cursors: Cursors,
+    /// The answers of creating calls.
+    pub idempotency: Idempotency,
+    /// Organisations.
+    pub organizations: OrganizationService,
+    /// Customers.
+    pub customers: CustomerService,
+    /// The audit.
+    pub audit: AuditService,
+    /// Syncs.
+    pub sync: SyncService,
+    /// What syncs found.
+    pub inventory: InventoryService,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
+    /// Whether the process is ready, and why not.
+    pub readiness: Readiness,
+    /// Whether the process is ending.
+    pub drain: Drain,
+}
+
+impl AppState {
+    /// Where browsers reach this installation, without a slash at the end.
+    pub fn public_url(&self) -> &str {
+        self.public_url.as_str()
+    }
+
+    /// Whether they reach it by TLS.
+    pub fn is_https(&self) -> bool {
+        self.public_url().starts_with("https://")
+    }
+}
