@@ -104,7 +104,9 @@ impl KeyCache {
 
     /// Makes sure that the epoch was seen a moment ago.
     async fn see_epoch(&self) -> Result<(), StoreError> {
-        match self.known().age() {
+        // Its lock must be gone before the epoch is read, which takes it again.
+        let age = self.known().age();
+        match age {
             Some(age) if age < REFRESH_AFTER => Ok(()),
             Some(age) if age < TRUST_FOR => {
                 self.refresh_beside();

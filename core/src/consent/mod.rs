@@ -12,6 +12,7 @@ mod error;
 mod link;
 mod model;
 mod proof;
+mod purge;
 mod queries;
 mod rejection;
 mod return_url;
@@ -26,6 +27,7 @@ pub use self::{
     link::{LinkState, LinkView},
     model::{LINK_LIFETIME, Outcome, STATE_LIFETIME},
     proof::{ProofStep, Prover},
+    purge::purge_flows,
     rejection::{Rejection, RejectionCode, diagnosis_title, microsoft_facts},
     return_url::{ReturnUrlNotAllowed, ReturnUrls},
     service::{ConsentService, ConsentSettings, StartConnect, Started},

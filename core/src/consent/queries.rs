@@ -482,6 +482,17 @@ type FlowRow = (
     StoredTime,
 );
 
+/// Takes out what ended before a moment; returns how much.
+pub(super) fn forget_flows_across_orgs(
+    tx: &mut Global<'_>,
+    before: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    Ok(on_conn!(tx.conn, |c| diesel::delete(
+        flow_index::table.filter(flow_index::expires_at.lt(StoredTime(before)))
+    )
+    .execute(c))?)
+}
+
 /// Looks up whose flow a link or state is.
 pub(super) fn flow_across_orgs(
     tx: &mut Global<'_>,

@@ -50,6 +50,14 @@ pub async fn ensure(store: &Store, master: &MasterKey) -> Result<Installation, I
     }
 }
 
+/// Whether the database is an installation already, and so belongs to a master key.
+///
+/// # Errors
+/// The store's.
+pub async fn exists(store: &Store) -> Result<bool, StoreError> {
+    Ok(store.read_global(queries::find).await?.is_some())
+}
+
 /// Makes the installation, or finds the one that another process made meanwhile.
 async fn create(store: &Store, key_check: Vec<u8>) -> Result<Stored, StoreError> {
     store

@@ -37,6 +37,12 @@ pub enum MigrationError {
     Store(#[from] StoreError),
 }
 
+impl From<diesel::result::Error> for MigrationError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
 /// A connection that can migrate, of either database.
 pub(super) enum MigratingConn {
     /// SQLite.
@@ -49,11 +55,13 @@ impl MigratingConn {
     /// Applies what is pending.
     pub(super) fn migrate(&mut self) -> Result<(), MigrationError> {
         match self {
-            Self::Sqlite(conn) => {
+            // The write lock makes processes that start together take turns here.
+            Self::Sqlite(conn) => conn.immediate_transaction(|conn| {
                 refuse_newer(conn, SQLITE)?;
                 conn.run_pending_migrations(SQLITE)
                     .map_err(MigrationError::Failed)?;
-            }
+                Ok::<_, MigrationError>(())
+            })?,
             Self::Postgres(conn) => {
                 conn.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))
                     .map_err(StoreError::from)?;

@@ -744,14 +744,14 @@ pub(super) struct StoredStatus {
     pub(super) last_completed_at: Option<DateTime<Utc>>,
 }
 
-/// The documents of one organisation, in pages by tenant id.
-pub(super) fn stored_statuses(
+/// The tenants of one organisation with the versions of their documents, in pages by tenant id.
+pub(super) fn status_versions(
     tx: &mut Scoped<'_>,
     after: Option<TenantId>,
     limit: i64,
-) -> Result<Vec<StoredStatus>, StoreError> {
+) -> Result<Vec<(TenantId, i64)>, StoreError> {
     let org = tx.org();
-    let rows: Vec<(TenantId, i64, String, Option<StoredTime>)> = on_conn!(tx.conn, |c| {
+    Ok(on_conn!(tx.conn, |c| {
         let mut query = tenant_status::table
             .filter(tenant_status::org_id.eq(org))
             .into_boxed();
@@ -761,14 +761,28 @@ pub(super) fn stored_statuses(
         query
             .order(tenant_status::tenant_id)
             .limit(limit)
+            .select((tenant_status::tenant_id, tenant_status::version))
+            .load(c)
+    })?)
+}
+
+/// The documents of these tenants.
+pub(super) fn stored_statuses(
+    tx: &mut Scoped<'_>,
+    tenants: &[TenantId],
+) -> Result<Vec<StoredStatus>, StoreError> {
+    let org = tx.org();
+    let rows: Vec<(TenantId, i64, String, Option<StoredTime>)> =
+        on_conn!(tx.conn, |c| tenant_status::table
+            .filter(tenant_status::org_id.eq(org))
+            .filter(tenant_status::tenant_id.eq_any(tenants.to_vec()))
             .select((
                 tenant_status::tenant_id,
                 tenant_status::version,
                 tenant_status::document,
                 tenant_status::last_completed_at,
             ))
-            .load(c)
-    })?;
+            .load(c))?;
     Ok(rows
         .into_iter()
         .map(|(tenant, version, document, last)| StoredStatus {

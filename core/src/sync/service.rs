@@ -100,7 +100,8 @@ impl SyncService {
         Self { store, wake }
     }
 
-    /// Brings the status documents of an organisation into memory, at the start of the process.
+    /// Brings the status documents of an organisation into memory that other processes wrote: at the
+    /// start, and again and again where several processes share a database.
     pub async fn load_status(&self, scope: &OrgScope) -> Result<(), StoreError> {
         status::load(&self.store, scope).await
     }

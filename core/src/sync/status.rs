@@ -58,19 +58,33 @@ pub fn refresh(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Puts the stored documents of one organisation on the board: at the start of the process.
+/// Puts the documents of one organisation on the board that are newer than what is there: at the
+/// start of the process, and again and again where other processes may write them. Documents that
+/// did not change are not read.
 pub async fn load(store: &Store, scope: &OrgScope) -> Result<(), StoreError> {
     const PAGE: i64 = 500;
-    let mut after = None;
+    let (org, mut after) = (scope.org(), None);
     loop {
-        let page = store
-            .read(scope, move |tx| queries::stored_statuses(tx, after, PAGE))
+        let versions = store
+            .read(scope, move |tx| queries::status_versions(tx, after, PAGE))
             .await?;
-        let Some(last) = page.last().map(|stored| stored.tenant) else {
+        let Some((last, _)) = versions.last() else {
             return Ok(());
         };
-        after = Some(last);
-        for stored in page {
+        after = Some(*last);
+        let known = |tenant| store.board().get(org, tenant).map(|known| known.version);
+        let newer: Vec<TenantId> = versions
+            .into_iter()
+            .filter(|(tenant, version)| known(*tenant).is_none_or(|known| known < *version))
+            .map(|(tenant, _)| tenant)
+            .collect();
+        if newer.is_empty() {
+            continue;
+        }
+        let documents = store
+            .read(scope, move |tx| queries::stored_statuses(tx, &newer))
+            .await?;
+        for stored in documents {
             let active = is_active(&stored.document);
             let snapshot = StatusSnapshot {
                 tenant: stored.tenant,
@@ -80,7 +94,7 @@ pub async fn load(store: &Store, scope: &OrgScope) -> Result<(), StoreError> {
                 active,
             };
             store.board().publish(StatusUpdate {
-                org: scope.org(),
+                org,
                 snapshot: snapshot.into(),
             });
         }

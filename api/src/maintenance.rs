@@ -1,0 +1,34 @@
+//! What is tidied up once an hour: answers of repeated calls and links of long ago.
+
+use std::time::Duration;
+
+use tenantry_core::{access::OrgScope, consent, store::StoreError};
+use tokio::sync::watch;
+
+use crate::wiring::Services;
+
+const INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Tidies up at the start and then every hour, until `stop` turns true.
+pub async fn run(services: Services, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        if let Err(error) = tidy(&services).await {
+            tracing::warn!(%error, "tidying up failed; it is tried again in an hour");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+async fn tidy(services: &Services) -> Result<(), StoreError> {
+    let flows = consent::purge_flows(&services.store).await?;
+    let mut answers = 0;
+    for organization in services.organizations.list().await? {
+        let scope = OrgScope::for_system(organization.id);
+        answers += services.idempotency.purge(&scope).await?;
+    }
+    tracing::debug!(flows, answers, "tidied up");
+    Ok(())
+}

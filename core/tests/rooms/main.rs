@@ -1,0 +1,18 @@
+//! The rooms of core on both databases. One binary, a file for each room.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod audit;
+mod customers;
+mod idempotency;
+mod installation;
+mod isolation;
+mod keys;
+mod schema;
+#[path = "../support/mod.rs"]
+mod support;
