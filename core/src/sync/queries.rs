@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    queue::{Work, WorkKind},
+    queue::WorkKind,
     run::{DataSetState, RunDataSet, RunKind, RunState, SyncRun, WHOLE, Warning},
 };
 use crate::{
@@ -19,29 +19,6 @@ use crate::{
         types::{StoredTime, StoredUuid},
     },
 };
-
-pub(super) fn insert_work(
-    tx: &mut Global<'_>,
-    id: WorkItemId,
-    work: &Work,
-) -> Result<(), StoreError> {
-    let due = StoredTime(work.due_at);
-    let row = (
-        work_items::id.eq(id),
-        work_items::org_id.eq(work.org),
-        work_items::tenant_id.eq(work.tenant),
-        work_items::kind.eq(work.kind.as_str()),
-        work_items::subject_id.eq(StoredUuid(work.subject)),
-        work_items::due_at.eq(due),
-    );
-    on_conn!(tx.conn, |c| diesel::insert_into(work_items::table)
-        .values(row)
-        .on_conflict((work_items::kind, work_items::subject_id))
-        .do_update()
-        .set(work_items::due_at.eq(due))
-        .execute(c))?;
-    Ok(())
-}
 
 pub(super) fn delete_work(
     tx: &mut Global<'_>,
@@ -67,27 +44,6 @@ pub(super) fn delete_work_of_tenant(
             .filter(work_items::org_id.eq(org))
             .filter(work_items::tenant_id.eq(tenant))
     )
-    .execute(c))?;
-    Ok(())
-}
-
-/// Gives held work back: due at a later moment, free for anyone.
-pub(super) fn release_work(
-    tx: &mut Global<'_>,
-    id: WorkItemId,
-    fence: i64,
-    due_at: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    on_conn!(tx.conn, |c| diesel::update(
-        work_items::table
-            .filter(work_items::id.eq(id))
-            .filter(work_items::fence.eq(fence))
-    )
-    .set((
-        work_items::lease_owner.eq(None::<StoredUuid>),
-        work_items::lease_until.eq(None::<StoredTime>),
-        work_items::due_at.eq(StoredTime(due_at)),
-    ))
     .execute(c))?;
     Ok(())
 }

@@ -121,7 +121,31 @@ impl Lease {
 
 /// Puts work into the queue. Work about the same subject that is there already is made due then.
 pub fn enqueue(tx: &mut Global<'_>, work: Work) -> Result<(), StoreError> {
-    super::queries::insert_work(tx, WorkItemId::from_uuid(Uuid::now_v7()), &work)
+    let row = dialect::NewWork {
+        id: WorkItemId::from_uuid(Uuid::now_v7()),
+        org: work.org,
+        tenant: work.tenant,
+        kind: work.kind.as_str(),
+        subject: StoredUuid(work.subject),
+        delay_ms: delay_ms(tx, work.due_at),
+    };
+    dialect::enqueue(tx, &row)
+}
+
+/// Gives held work back: due at a later moment, free for anyone.
+pub(crate) fn release(
+    tx: &mut Global<'_>,
+    lease: Lease,
+    due_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let delay_ms = delay_ms(tx, due_at);
+    dialect::release(tx, lease.item, lease.fence, delay_ms)
+}
+
+/// How far a moment is from this transaction's. The queue itself goes by the database's clock, which
+/// all processes share (R6).
+fn delay_ms(tx: &Global<'_>, due_at: DateTime<Utc>) -> i64 {
+    (due_at - tx.now()).num_milliseconds().max(0)
 }
 
 /// Takes work out of the queue, whoever holds it.

@@ -154,6 +154,16 @@ impl RowParser {
     }
 }
 
+/// Reads a report that is there as a whole.
+#[cfg(test)]
+pub(super) fn decode(report: &[u8]) -> Result<Vec<Mailbox>, SyncError> {
+    let mut parser = RowParser::default();
+    let mut rows = Vec::new();
+    parser.feed(report, &mut rows)?;
+    parser.finish(&mut rows)?;
+    Ok(rows)
+}
+
 fn header(mut fields: Vec<String>) -> Result<Vec<String>, SyncError> {
     if let Some(first) = fields.first_mut() {
         *first = first.trim_start_matches('\u{feff}').to_owned();

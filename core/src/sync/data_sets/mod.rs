@@ -3,6 +3,8 @@
 
 mod devices;
 mod directory;
+#[cfg(test)]
+mod examples;
 mod groups;
 mod licenses;
 mod mailbox_report;

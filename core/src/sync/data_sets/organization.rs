@@ -34,11 +34,11 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         .graph
         .get(&url, Workload::Identity, &step.meter)
         .await?;
-    let page: Page<'_, Organization<'_>> = Page::read(&body)?;
-    let [organization] = page.value.as_slice() else {
+    let organizations = decode(&body)?;
+    let [organization] = organizations.as_slice() else {
         return Err(SyncError::UnexpectedAnswer(format!(
             "{} organisations instead of one",
-            page.value.len()
+            organizations.len()
         )));
     };
     let tenant = step.run.tenant;
@@ -94,4 +94,9 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         Ok(queries::complete_read(tx, tenant, data_set.name(), None)?)
     })
     .await
+}
+
+pub(super) fn decode(body: &[u8]) -> Result<Vec<Organization<'_>>, SyncError> {
+    let page: Page<'_, Organization<'_>> = Page::read(body)?;
+    Ok(page.value)
 }
