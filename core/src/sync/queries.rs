@@ -526,27 +526,29 @@ pub(super) struct Refresh {
     pub(super) held_back_generation: Option<i64>,
 }
 
+/// Generation, delta link, as of, generation held back.
+type RefreshRow = (i64, Option<String>, Option<StoredTime>, Option<i64>);
+
 pub(super) fn refresh_state(
     tx: &mut Scoped<'_>,
     tenant: TenantId,
     name: &str,
 ) -> Result<Refresh, StoreError> {
     let org = tx.org();
-    let row: Option<(i64, Option<String>, Option<StoredTime>, Option<i64>)> =
-        on_conn!(tx.conn, |c| {
-            data_set_states::table
-                .filter(data_set_states::org_id.eq(org))
-                .filter(data_set_states::tenant_id.eq(tenant))
-                .filter(data_set_states::name.eq(name))
-                .select((
-                    data_set_states::generation,
-                    data_set_states::delta_link,
-                    data_set_states::as_of,
-                    data_set_states::held_back_generation,
-                ))
-                .first(c)
-                .optional()
-        })?;
+    let row: Option<RefreshRow> = on_conn!(tx.conn, |c| {
+        data_set_states::table
+            .filter(data_set_states::org_id.eq(org))
+            .filter(data_set_states::tenant_id.eq(tenant))
+            .filter(data_set_states::name.eq(name))
+            .select((
+                data_set_states::generation,
+                data_set_states::delta_link,
+                data_set_states::as_of,
+                data_set_states::held_back_generation,
+            ))
+            .first(c)
+            .optional()
+    })?;
     Ok(row.map_or_else(
         Refresh::default,
         |(generation, delta_link, as_of, held_back_generation)| Refresh {

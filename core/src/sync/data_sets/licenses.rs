@@ -126,5 +126,5 @@ fn row(
 
 fn value(object: &impl serde::Serialize) -> Result<Value, SyncError> {
     serde_json::to_value(object)
-        .or_else(|error| Err(SyncError::UnexpectedAnswer(format!("an object: {error}"))))
+        .map_err(|error| SyncError::UnexpectedAnswer(format!("an object: {error}")))
 }

@@ -146,10 +146,8 @@ impl RowParser {
             .map(|end| {
                 let bytes = self.record.get(from..*end).unwrap_or_default();
                 from = *end;
-                String::from_utf8(bytes.to_vec()).or_else(|_| {
-                    Err(SyncError::UnexpectedAnswer(
-                        "a report that is not UTF-8".to_owned(),
-                    ))
+                String::from_utf8(bytes.to_vec()).map_err(|error| {
+                    SyncError::UnexpectedAnswer(format!("a report that is not UTF-8: {error}"))
                 })
             })
             .collect()

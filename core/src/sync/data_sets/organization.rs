@@ -49,11 +49,8 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
     }
     let name = organization.display_name.value().cloned();
     let domains: Vec<VerifiedDomain> = match organization.verified_domains.value() {
-        Some(raw) => serde_json::from_str(raw.get()).or_else(|error| {
-            Err(SyncError::UnexpectedAnswer(format!(
-                "verifiedDomains: {error}"
-            )))
-        })?,
+        Some(raw) => serde_json::from_str(raw.get())
+            .map_err(|error| SyncError::UnexpectedAnswer(format!("verifiedDomains: {error}")))?,
         None => Vec::new(),
     };
     let default_domain = domains
