@@ -104,7 +104,8 @@ impl KeyCache {
 
     /// Makes sure that the epoch was seen a moment ago.
     async fn see_epoch(&self) -> Result<(), StoreError> {
-        match self.known().age() {
+        let age = self.known().age();
+        match age {
             Some(age) if age < REFRESH_AFTER => Ok(()),
             Some(age) if age < TRUST_FOR => {
                 self.refresh_beside();
