@@ -16,8 +16,8 @@ use utoipa::{
 use crate::{
     problem::ProblemBody,
     routes::{
-        self, Access, Route, audit, customers, docs, health, inventory, metrics, openapi, problems,
-        sync,
+        self, Access, Route, audit, connect, customers, docs, health, inventory, links, metrics,
+        openapi, problems, sync, tenants,
     },
 };
 
@@ -41,6 +41,16 @@ const PROBLEM: &str = "Problem";
         customers::get_customer,
         customers::update_customer,
         customers::deactivate_customer,
+        links::open_link,
+        links::begin_sign_in,
+        links::show_result,
+        connect::connect_tenant,
+        connect::relay_callback,
+        connect::return_from_microsoft,
+        tenants::list_tenants,
+        tenants::get_tenant,
+        tenants::update_tenant,
+        tenants::revoke_tenant,
         audit::list_audit_events,
         sync::create_sync_run,
         sync::get_sync_status,
@@ -116,6 +126,14 @@ const TAGS: &[(&str, &str)] = &[
     (
         "customers",
         "The companies an MSP works for, which tenants are mapped to.",
+    ),
+    (
+        "tenants",
+        "The customers' Microsoft 365 tenants: connecting, changing and revoking them.",
+    ),
+    (
+        "connect",
+        "Where an administrator's browser comes: the link and its result, as pages.",
     ),
     (
         "sync",

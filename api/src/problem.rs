@@ -43,6 +43,7 @@ struct Parts {
     customer_id: Option<CustomerId>,
     microsoft: Option<MicrosoftDetails>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    as_page: bool,
     cause: Option<Cause>,
 }
 
@@ -60,6 +61,7 @@ impl Problem {
             customer_id: None,
             microsoft: None,
             headers: Vec::new(),
+            as_page: false,
             cause: None,
         }))
     }
@@ -141,6 +143,12 @@ impl Problem {
         self
     }
 
+    /// A page whatever the caller prefers: where only browsers come.
+    pub fn as_page(mut self) -> Self {
+        self.0.as_page = true;
+        self
+    }
+
     /// What the log says about it.
     pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
         self.0.cause = Some(cause.into());
@@ -191,7 +199,7 @@ impl Problem {
         }
     }
 
-    /// The answer in full: as a page where the caller prefers one.
+    /// The answer in full: as a page where the caller prefers one, or where only browsers come.
     pub fn render(&self, public_url: &str, request_id: String, as_page: bool) -> HttpResponse {
         let body = self.body(public_url, request_id);
         let mut response = HttpResponse::build(self.0.kind.status);
@@ -202,7 +210,7 @@ impl Problem {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.insert_header((header::RETRY_AFTER, seconds.max(1)));
         }
-        if as_page {
+        if as_page || self.0.as_page {
             return page::answer(&mut response, &body);
         }
         match serde_json::to_string(&body) {

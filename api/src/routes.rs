@@ -4,14 +4,17 @@
 //! through. A handler's own demand stands in the type of its `Caller`; a test proves that both agree.
 
 pub mod audit;
+pub mod connect;
 pub mod customers;
 pub mod docs;
 pub mod health;
 pub mod inventory;
+pub mod links;
 pub mod metrics;
 pub mod openapi;
 pub mod problems;
 pub mod sync;
+pub mod tenants;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -110,6 +113,11 @@ routes! {
     "/docs" { GET docs::show_docs: Open }
     "/docs/{file}" { GET docs::get_docs_file: Open }
     "/problems/{code}" { GET problems::show_problem_type: Open }
+    "/connect/{token}" {
+        GET links::open_link: Open,
+        POST links::begin_sign_in: Open,
+    }
+    "/connect/{token}/result" { GET links::show_result: Open }
     "/api/msp-portal/customers" {
         GET customers::list_customers: CustomersRead,
         POST customers::create_customer: CustomersWrite,
@@ -118,6 +126,17 @@ routes! {
         GET customers::get_customer: CustomersRead,
         PATCH customers::update_customer: CustomersWrite,
         DELETE customers::deactivate_customer: CustomersWrite,
+    }
+    "/api/msp-portal/tenants" { GET tenants::list_tenants: TenantsRead }
+    "/api/msp-portal/tenants/connect" { POST connect::connect_tenant: TenantsConnect }
+    "/api/msp-portal/tenants/callback" {
+        GET connect::return_from_microsoft: Open,
+        POST connect::relay_callback: TenantsConnect,
+    }
+    "/api/msp-portal/tenants/{tenantId}" {
+        GET tenants::get_tenant: TenantsRead,
+        PATCH tenants::update_tenant: TenantsWrite,
+        DELETE tenants::revoke_tenant: TenantsRevoke,
     }
     "/api/msp-portal/audit-events" { GET audit::list_audit_events: AuditRead }
     "/api/msp-portal/tenants/{tenantId}/sync" { POST sync::create_sync_run: SyncStart }

@@ -7,13 +7,15 @@ use crate::{
     drain::Drain,
     metrics::Metrics,
     paging::Cursors,
+    problem::{Problem, catalogue},
     readiness::Readiness,
 };
 use ipnet::IpNet;
 use tenantry_core::{
-    audit::AuditService, customers::CustomerService, idempotency::Idempotency,
-    inventory::InventoryService, microsoft::cloud::Origin, organizations::OrganizationService,
-    secrets::SecretText, sync::SyncService,
+    audit::AuditService, consent::ConsentService, customers::CustomerService,
+    idempotency::Idempotency, inventory::InventoryService, microsoft::cloud::Origin,
+    organizations::OrganizationService, secrets::SecretText, sync::SyncService,
+    tenants::TenantService,
 };
 
 /// Everything the handlers share.
@@ -27,7 +29,7 @@ pub struct AppState {
     /// Recognises API keys.
     pub keys: KeyCache,
     /// Counts the calls of each key.
-    pub rate_limiter: RateLimiter,
+    pub rate_limiter: Arc<RateLimiter>,
     /// Signs cursors.
     pub cursors: Cursors,
     /// The answers of creating calls.
@@ -36,6 +38,10 @@ pub struct AppState {
     pub organizations: OrganizationService,
     /// Customers.
     pub customers: CustomerService,
+    /// Tenants.
+    pub tenants: TenantService,
+    /// Connecting them; none without an app registration.
+    pub consent: Option<ConsentService>,
     /// The audit.
     pub audit: AuditService,
     /// Syncs.
@@ -54,6 +60,18 @@ impl AppState {
     /// Where browsers reach this installation, without a slash at the end.
     pub fn public_url(&self) -> &str {
         self.public_url.as_str()
+    }
+
+    /// Connecting tenants.
+    ///
+    /// # Errors
+    /// A problem when this installation has no app registration.
+    pub fn consent(&self) -> Result<&ConsentService, Problem> {
+        self.consent.as_ref().ok_or_else(|| {
+            Problem::new(&catalogue::REGISTRATION_MISCONFIGURED)
+                .detail("This installation has no app registration, so it cannot talk to Microsoft.")
+                .action("Whoever runs this installation registers an app in Entra and sets TENANTRY_MICROSOFT_CLIENT_ID and its secret or certificate.")
+        })
     }
 
     /// Whether they reach it by TLS.

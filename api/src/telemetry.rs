@@ -11,12 +11,13 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tenantry_core::clock::Clock;
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{
     EnvFilter, Layer,
+    filter::filter_fn,
     layer::{Context, SubscriberExt as _},
     registry::LookupSpan,
     util::SubscriberInitExt as _,
@@ -24,13 +25,18 @@ use tracing_subscriber::{
 
 use crate::config::{LogConfig, LogFormat};
 
-/// What a library says about its own start and end is no news, unless the filter asks for it.
-const QUIETER: &str = "actix_server=warn";
+/// Below a warning, libraries tell of what they carry, headers and bodies with secrets included (V9):
+/// no filter turns that on.
+fn may_be_told(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("tenantry") || *metadata.level() <= Level::WARN
+}
 
 /// Starts logging. Only the first call in a process has an effect.
 pub fn init(log: &LogConfig) {
-    let filter = EnvFilter::builder().parse_lossy(format!("{QUIETER},{}", log.filter));
-    let registry = tracing_subscriber::registry().with(filter);
+    let filter = EnvFilter::builder().parse_lossy(&log.filter);
+    let registry = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(may_be_told));
     let started = match log.format {
         LogFormat::Json => registry.with(JsonLines::new(Clock::system())).try_init(),
         LogFormat::Text => {

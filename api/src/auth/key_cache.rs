@@ -104,6 +104,7 @@ impl KeyCache {
 
     /// Makes sure that the epoch was seen a moment ago.
     async fn see_epoch(&self) -> Result<(), StoreError> {
+        // Its lock must be gone before the epoch is read, which takes it again.
         let age = self.known().age();
         match age {
             Some(age) if age < REFRESH_AFTER => Ok(()),

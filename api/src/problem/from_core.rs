@@ -4,15 +4,18 @@
 use std::time::Duration;
 
 use tenantry_core::{
+    consent::{ConsentError, Rejection, RejectionCode},
     customers::{CustomerError, Field, Why},
     idempotency::IdempotencyError,
     inventory::InventoryError,
+    microsoft::aadsts::MicrosoftError,
     names::InvalidName,
     store::StoreError,
     sync::SyncRequestError,
+    tenants::TenantsError,
 };
 
-use super::{FieldError, Problem, catalogue};
+use super::{FieldError, MicrosoftDetails, Problem, ProblemType, catalogue};
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -109,6 +112,105 @@ impl From<InventoryError> for Problem {
         match error {
             InventoryError::NotFound => Self::not_found(),
             InventoryError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TenantsError> for Problem {
+    fn from(error: TenantsError) -> Self {
+        match error {
+            TenantsError::TenantNotFound => Self::not_found(),
+            TenantsError::CustomerNotFound => no_active_customer(),
+            TenantsError::VersionMismatch => Self::new(&catalogue::PRECONDITION_FAILED),
+            TenantsError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ConsentError> for Problem {
+    fn from(error: ConsentError) -> Self {
+        match error {
+            ConsentError::CustomerRequired => Self::new(&catalogue::CUSTOMER_REQUIRED),
+            ConsentError::CustomerNotFound => no_active_customer(),
+            ConsentError::ConnectionTypeUnavailable(kind) => {
+                let detail = format!("This version of Tenantry cannot connect tenants by {kind}.");
+                Self::new(&catalogue::CONNECTION_TYPE_UNAVAILABLE).detail(detail)
+            }
+            ConsentError::ReturnUrlNotAllowed(_) => Self::new(&catalogue::RETURN_URL_NOT_ALLOWED),
+            ConsentError::Tenant(rejection) => (*rejection).into(),
+            ConsentError::TenantAlreadyConnected { customer } => {
+                let problem = Self::new(&catalogue::TENANT_ALREADY_CONNECTED);
+                match customer {
+                    Some(customer) => problem.customer(customer),
+                    None => problem,
+                }
+            }
+            ConsentError::InvalidState => Self::new(&catalogue::INVALID_STATE),
+            ConsentError::LinkUnknown => Self::not_found(),
+            ConsentError::Rejected(flow) => flow.rejection.into(),
+            ConsentError::Randomness(error) => Self::internal(error),
+            ConsentError::Vault(error) => Self::internal(error),
+            ConsentError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn no_active_customer() -> Problem {
+    Problem::new(&catalogue::CUSTOMER_NOT_FOUND)
+        .detail("Your organisation has no such active customer.")
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let action = rejection.action();
+        let problem = Self::new(type_of(rejection.code))
+            .detail(rejection.detail)
+            .action(action)
+            .retryable(rejection.retryable);
+        match rejection.microsoft {
+            Some(microsoft) => problem.microsoft(microsoft.into()),
+            None => problem,
+        }
+    }
+}
+
+/// The type of a flow's failure.
+const fn type_of(code: RejectionCode) -> &'static ProblemType {
+    match code {
+        RejectionCode::Diagnosed(code) => catalogue::of_diagnosis(code),
+        RejectionCode::TenantUnavailable => &catalogue::TENANT_UNAVAILABLE,
+        RejectionCode::UnexpectedIssuer => &catalogue::UNEXPECTED_ISSUER,
+        RejectionCode::SignInNotVerified => &catalogue::SIGN_IN_NOT_VERIFIED,
+        RejectionCode::IncompleteCallback => &catalogue::INCOMPLETE_CALLBACK,
+        RejectionCode::ConsentNotEffective => &catalogue::CONSENT_NOT_EFFECTIVE,
+    }
+}
+
+impl From<MicrosoftError> for MicrosoftDetails {
+    fn from(error: MicrosoftError) -> Self {
+        Self {
+            error: Some(error.error),
+            aadsts: error.aadsts,
+            trace_id: error.trace_id,
+            correlation_id: error.correlation_id,
+            timestamp: error.timestamp,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry_core::microsoft::consent_doctor::DiagnosisCode;
+
+    use super::*;
+
+    #[test]
+    fn every_failure_of_a_flow_has_one_title_and_action_wherever_it_shows() {
+        let diagnosed = DiagnosisCode::ALL.into_iter().map(RejectionCode::Diagnosed);
+        for code in diagnosed.chain(RejectionCode::OWN) {
+            let kind = type_of(code);
+            assert_eq!(kind.code, code.as_str());
+            assert_eq!(kind.title, code.title(), "{}", kind.code);
         }
     }
 }

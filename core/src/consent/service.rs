@@ -155,6 +155,11 @@ impl ConsentService {
         Ok(started)
     }
 
+    /// The origin of Microsoft's sign-in pages.
+    pub fn authority(&self) -> &str {
+        self.authorizer.identity.profile().authority().as_str()
+    }
+
     async fn look_up(&self, typed: &str) -> Result<(String, ResolvedTenant), ConsentError> {
         let Ok(hint) = TenantHint::parse(typed) else {
             let detail = "A tenant is named by one of its verified domains or by its tenant id.";

@@ -1,6 +1,7 @@
 //! What one may do with a tenant.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
@@ -46,7 +47,7 @@ pub struct TenantFilter {
 }
 
 /// The last tenant of a page: the next page begins after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantCursor {
     /// When it was first asked for.
     pub created_at: DateTime<Utc>,
@@ -78,6 +79,11 @@ impl TenantService {
     /// The service over a store and the holder of tokens.
     pub fn new(store: Store, identity: IdentityClient) -> Self {
         Self { store, identity }
+    }
+
+    /// The present moment, for what depends on it.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.store.clock().now()
     }
 
     /// A page of at most `limit` tenants.
