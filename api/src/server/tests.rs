@@ -27,11 +27,17 @@ use tenantry_core::{
     ids::{ApiKeyId, OrgId},
     installation,
     inventory::{InventoryService, license_names::LicenseNamesFile},
-    microsoft::cloud::Origin,
+    microsoft::{
+        client_credential::ClientCredential,
+        cloud::{CloudProfile, MicrosoftCloud, Origin},
+        identity::IdentityClient,
+    },
     organizations::OrganizationService,
+    outbound::{Limits, Outbound},
     secrets::{MasterKey, SecretText, Vault},
     store::{DatabaseLocation, Store},
     sync::{SyncService, WakeUp},
+    tenants::TenantService,
 };
 
 use super::*;
@@ -121,11 +127,13 @@ impl World {
             trusted_proxies: Vec::new(),
             metrics_token: Some(SecretText::new("metrics-token".to_owned())),
             keys: KeyCache::new(self.keys.clone(), Clock::system()),
-            rate_limiter: RateLimiter::per_minute(0),
+            rate_limiter: Arc::new(RateLimiter::per_minute(0)),
             cursors: Cursors::new(&self.master),
             idempotency: Idempotency::new(store(), self.vault.clone()),
             organizations: self.organizations.clone(),
             customers: CustomerService::new(store()),
+            tenants: TenantService::new(store(), identity()),
+            consent: None,
             audit: AuditService::new(store()),
             sync: sync.clone(),
             inventory: InventoryService::new(
@@ -143,6 +151,23 @@ impl World {
             drain,
         }
     }
+}
+
+/// A client of Microsoft that no test of these asks anything.
+fn identity() -> IdentityClient {
+    IdentityClient::new(
+        CloudProfile::new(
+            MicrosoftCloud::Global,
+            Some("http://127.0.0.1:9"),
+            Some("http://127.0.0.1:9"),
+        )
+        .unwrap(),
+        ClientCredential::with_secret("client".to_owned(), SecretText::new("secret".to_owned())),
+        "https://tenantry.example/api/msp-portal/tenants/callback".to_owned(),
+        Outbound::new(Limits::default()).unwrap(),
+        Clock::system(),
+    )
+    .unwrap()
 }
 
 /// An application that answers calls as a client sees them.

@@ -20,6 +20,7 @@ fn path_of(route: &Route) -> String {
         .fold(route.path.to_owned(), |path, name| path.replace(name, id));
     path.replace("{file}", "init.js")
         .replace("{code}", "notFound")
+        .replace("{token}", "none")
 }
 
 /// A call that goes as far as the handler: a body where one may be wanted.
@@ -75,13 +76,9 @@ async fn a15_only_the_open_routes_answer_without_a_valid_key() {
         for route in routes::all() {
             let answer = call(&app, call_of(route, key)).await;
             if route.access == Access::Open {
-                assert!(
-                    answer.status.is_success(),
-                    "{} {}: {}",
-                    route.method,
-                    route.path,
-                    answer.status
-                );
+                // Without a flow the pages of one have nothing to show.
+                let unauthorized = answer.status == StatusCode::UNAUTHORIZED;
+                assert!(!unauthorized, "{} {}", route.method, route.path);
             } else {
                 assert_eq!(
                     answer.status,
@@ -144,7 +141,7 @@ async fn n13_each_key_has_a_limit_of_its_own_and_learns_what_is_left() {
     let org = world.org("Contoso MSP").await;
     let (_, other) = world.key(&org, Role::Owner).await;
     let app = application(AppState {
-        rate_limiter: RateLimiter::per_minute(2),
+        rate_limiter: Arc::new(RateLimiter::per_minute(2)),
         ..world.state()
     })
     .await;
