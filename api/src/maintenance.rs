@@ -1,4 +1,5 @@
-//! What is tidied up once an hour: answers of repeated calls and links of long ago.
+//! What is tidied up once an hour: answers of repeated calls, links of long ago, and the counts of keys
+//! that have been silent.
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub async fn run(services: Services, mut stop: watch::Receiver<bool>) {
 }
 
 async fn tidy(services: &Services) -> Result<(), StoreError> {
+    services.rate_limiter.forget_idle();
     let flows = consent::purge_flows(&services.store).await?;
     let mut answers = 0;
     for organization in services.organizations.list().await? {

@@ -29,7 +29,7 @@ pub struct AppState {
     /// Recognises API keys.
     pub keys: KeyCache,
     /// Counts the calls of each key.
-    pub rate_limiter: RateLimiter,
+    pub rate_limiter: Arc<RateLimiter>,
     /// Signs cursors.
     pub cursors: Cursors,
     /// The answers of creating calls.

@@ -249,6 +249,8 @@ pub struct Services {
     pub audit: AuditService,
     /// The answers of creating calls.
     pub idempotency: Idempotency,
+    /// Counts the calls of each key.
+    pub rate_limiter: Arc<RateLimiter>,
     /// What is known about the credential of the app registration.
     pub credential: Option<CredentialInfo>,
     syncing: Option<Syncing>,
@@ -319,6 +321,7 @@ pub fn services(
         inventory: InventoryService::new(store.clone(), Arc::new(license_names)),
         audit: AuditService::new(store.clone()),
         idempotency: Idempotency::new(store.clone(), vault.clone()),
+        rate_limiter: Arc::new(RateLimiter::per_minute(http.rate_limit)),
         credential,
         syncing: is_registered.then_some(Syncing {
             graph,
@@ -396,7 +399,7 @@ pub fn state(
         trusted_proxies: http.trusted_proxies,
         metrics_token: http.metrics_token,
         keys: KeyCache::new(services.keys.clone(), clock.clone()),
-        rate_limiter: RateLimiter::per_minute(http.rate_limit),
+        rate_limiter: services.rate_limiter,
         cursors: Cursors::new(&unlocked.master),
         idempotency: services.idempotency,
         organizations: services.organizations,

@@ -27,11 +27,16 @@ pub fn verify(as_json: bool) -> Result<ExitCode, Failure> {
         .and_then(|runtime| runtime.block_on(report(&config)))
         .map_err(cannot_tell)?;
     if as_json {
-        let mut document = json!({"events": report.events, "intact": report.intact});
-        if !report.intact {
-            document["firstBadEventId"] = json!(report.first_bad);
-        }
-        output::json(&document)?;
+        let VerifyReport {
+            events,
+            intact,
+            first_bad,
+        } = report;
+        output::json(&if intact {
+            json!({"events": events, "intact": true})
+        } else {
+            json!({"events": events, "intact": false, "firstBadEventId": first_bad})
+        })?;
     } else {
         output::text(&sentence(&report))?;
     }

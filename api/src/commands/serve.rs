@@ -79,11 +79,11 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     };
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    if role.works() {
-        tasks.spawn(maintenance::run(services.clone(), stopped.clone()));
-        if let Some(worker) = services.worker() {
-            tasks.spawn(worker.run(stopped.clone()));
-        }
+    tasks.spawn(maintenance::run(services.clone(), stopped.clone()));
+    if role.works()
+        && let Some(worker) = services.worker()
+    {
+        tasks.spawn(worker.run(stopped.clone()));
     }
     if !is_sqlite && role.serves_api() {
         tasks.spawn(status_follower::run(services, stopped));

@@ -23,10 +23,7 @@ use tracing_subscriber::EnvFilter;
 
 use self::reader::Reader;
 pub use self::{
-    database::DatabaseConfig,
-    http::{HttpConfig, TlsFiles},
-    microsoft::MicrosoftConfig,
-    reader::Warning,
+    database::DatabaseConfig, http::HttpConfig, microsoft::MicrosoftConfig, reader::Warning,
 };
 
 /// All settings, valid.
@@ -242,7 +239,9 @@ fn license_names(reader: &mut Reader) -> Option<LicenseNamesFile> {
         Err(error) => {
             let why = match error {
                 LicenseNamesError::Unreadable(cause) => format!("cannot be read: {cause}"),
-                other => other.to_string(),
+                error @ (LicenseNamesError::TooLarge
+                | LicenseNamesError::MissingColumns
+                | LicenseNamesError::NoProducts) => error.to_string(),
             };
             reader.refuse("LICENSE_NAMES_FILE", why);
             None

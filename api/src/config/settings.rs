@@ -31,6 +31,8 @@ pub const PREFIX: &str = "TENANTRY_";
 /// The variable that names the settings file. It is no key of that file.
 pub const CONFIG_VARIABLE: &str = "TENANTRY_CONFIG";
 
+/// What the reference page and the example file are compared with.
+#[cfg(test)]
 impl Setting {
     /// The environment variable.
     pub fn variable(&self) -> String {

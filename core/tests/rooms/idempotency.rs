@@ -41,17 +41,19 @@ impl Calls {
     }
 
     async fn ticket(&self, key: &str) -> Ticket {
-        match self.reserve(key, BODY).await {
-            Reservation::New(ticket) => ticket,
-            other => panic!("{other:?}"),
-        }
+        let reservation = self.reserve(key, BODY).await;
+        let Reservation::New(ticket) = reservation else {
+            panic!("{reservation:?}")
+        };
+        ticket
     }
 
     async fn replay(&self, key: &str) -> StoredAnswer {
-        match self.reserve(key, BODY).await {
-            Reservation::Replay(answer) => answer,
-            other => panic!("{other:?}"),
-        }
+        let reservation = self.reserve(key, BODY).await;
+        let Reservation::Replay(answer) = reservation else {
+            panic!("{reservation:?}")
+        };
+        answer
     }
 
     /// Creates a customer and keeps the answer in the same transaction.
