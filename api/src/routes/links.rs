@@ -110,7 +110,7 @@ pub async fn show_result(
 }
 
 async fn view_of(state: &AppState, token: &str) -> Result<LinkView, Problem> {
-    let consent = state.consent().map_err(Problem::as_page)?;
+    let consent = state.consent().map_err(Problem::always_as_page)?;
     consent.link(token).await.map_err(page_of)
 }
 
@@ -121,7 +121,7 @@ async fn begin(
     token: &str,
 ) -> Result<HttpResponse, Problem> {
     let (binding, cookie) = flow_cookie::bound(request).map_err(Problem::internal)?;
-    let consent = state.consent().map_err(Problem::as_page)?;
+    let consent = state.consent().map_err(Problem::always_as_page)?;
     match consent.open(token, binding).await.map_err(page_of)? {
         Some(microsoft) => {
             let mut answer = HttpResponse::SeeOther();
@@ -188,10 +188,11 @@ fn parsed(url: &str) -> Option<Url> {
 
 /// A failure as a page: only people come here.
 fn page_of(error: ConsentError) -> Problem {
-    let problem = match error {
-        ConsentError::LinkUnknown => Problem::new(&catalogue::NOT_FOUND)
-            .detail("There is no such link. Check that it was copied whole, or ask whoever sent it for a new one."),
-        other => Problem::from(other),
+    let problem = if matches!(error, ConsentError::LinkUnknown) {
+        Problem::new(&catalogue::NOT_FOUND)
+            .detail("There is no such link. Check that it was copied whole, or ask whoever sent it for a new one.")
+    } else {
+        Problem::from(error)
     };
-    problem.as_page()
+    problem.always_as_page()
 }
