@@ -175,16 +175,23 @@ impl Engine {
         let tenant = context.tenant;
         let rejection = access_rejection(error);
         let problem = rejection.to_problem();
-        let own_fault =
-            rejection.code == RejectionCode::Diagnosed(DiagnosisCode::OwnCredentialRejected);
-        let passing = rejection.retryable;
+        // A connection that worked before says by any other refusal that it was taken back.
+        let stays = matches!(
+            rejection.code,
+            RejectionCode::Diagnosed(
+                DiagnosisCode::OwnCredentialRejected
+                    | DiagnosisCode::RegistrationMisconfigured
+                    | DiagnosisCode::MicrosoftUnavailable
+                    | DiagnosisCode::UpstreamThrottled
+            )
+        );
         let warning = Warning {
             code: rejection.code.as_str().to_owned(),
             detail: rejection.detail.clone(),
             action: Some(rejection.action().to_owned()),
         };
         self.fail(context, warning, move |tx| {
-            if own_fault || passing {
+            if stays {
                 tenants::note_connection_error(tx, tenant, Some(problem))
             } else {
                 tenants::note_access_lost(

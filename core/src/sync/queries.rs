@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    queue::WorkKind,
+    queue::{ClaimedWork, WorkKind},
     run::{DataSetState, RunDataSet, RunKind, RunState, SyncRun, WHOLE, Warning},
 };
 use crate::{
@@ -19,6 +19,22 @@ use crate::{
         types::{StoredTime, StoredUuid},
     },
 };
+
+/// Takes out work that nobody wanted again since it was claimed. False: someone did, or the lease is
+/// lost.
+pub(super) fn delete_finished_work(
+    tx: &mut Global<'_>,
+    work: &ClaimedWork,
+) -> Result<bool, StoreError> {
+    let rows = on_conn!(tx.conn, |c| diesel::delete(
+        work_items::table
+            .filter(work_items::id.eq(work.lease.item))
+            .filter(work_items::fence.eq(work.lease.fence))
+            .filter(work_items::due_at.eq(StoredTime(work.due_at)))
+    )
+    .execute(c))?;
+    Ok(rows == 1)
+}
 
 pub(super) fn delete_work(
     tx: &mut Global<'_>,

@@ -54,6 +54,8 @@ pub(crate) struct Claimed {
     pub(crate) fence: i64,
     #[diesel(sql_type = diesel::sql_types::Integer)]
     pub(crate) attempts: i32,
+    #[diesel(sql_type = super::types::DbTs)]
+    pub(crate) due_at: super::types::StoredTime,
 }
 
 /// Writes objects: new ones in, changed ones over, unchanged ones of the same read untouched.

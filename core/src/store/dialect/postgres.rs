@@ -104,7 +104,7 @@ pub(super) fn claim(
          WHERE id = (SELECT id FROM work_items WHERE org_id = $3 AND due_at <= now() \
             AND (lease_until IS NULL OR lease_until < now()) \
             ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) \
-         RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts",
+         RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts, due_at",
     )
     .bind::<DbUuid, _>(owner)
     .bind::<Integer, _>(lease_seconds)

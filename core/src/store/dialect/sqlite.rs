@@ -193,7 +193,7 @@ pub(super) fn claim(
         " AND (lease_until IS NULL OR lease_until < ",
         now!(),
         ") ORDER BY due_at, id LIMIT 1) \
-         RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts"
+         RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts, due_at"
     ))
     .bind::<DbUuid, _>(owner)
     .bind::<Integer, _>(lease_seconds)
