@@ -1,4 +1,9 @@
 //! The whole product from outside: the real binary against the stand-in cloud, on both databases.
 
+mod access;
+mod connect;
+mod connect_refused;
+mod flow;
+mod isolation;
 mod sync;
 mod sync_faults;
