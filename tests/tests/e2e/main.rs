@@ -3,6 +3,7 @@
 mod access;
 mod connect;
 mod connect_refused;
+mod contract;
 mod flow;
 mod isolation;
 mod sync;
