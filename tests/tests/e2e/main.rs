@@ -2,9 +2,11 @@
 
 mod access;
 mod connect;
-mod connect_refused;
+mod consent;
+mod consent_refused;
 mod contract;
 mod flow;
 mod isolation;
 mod sync;
 mod sync_faults;
+mod tenants;
