@@ -1,6 +1,12 @@
 //! The whole product from outside: the real binary against the stand-in cloud, on both databases.
 
+mod access;
 mod connect;
+mod consent;
+mod consent_refused;
+mod contract;
+mod flow;
+mod isolation;
 mod sync;
 mod sync_faults;
 mod tenants;
