@@ -324,17 +324,18 @@ impl Prover {
     async fn try_once(&self, handle: &ConnectionHandle, attempt: u32) -> Result<Evidence, Setback> {
         self.identity.forget(handle.connection());
         let token = self.identity.app_token(handle).await.map_err(of_token)?;
-        let roles = token.roles();
-        if roles.is_some_and(<[String]>::is_empty) {
+        let named = token.roles().filter(|roles| !roles.is_empty());
+        // What a token names is for display, so one that goes on naming nothing is tried at Graph.
+        if token.roles().is_some() && named.is_none() && attempt < SETTLED {
             return Err(not_effective(
                 "Microsoft issues a token for the tenant, but without any permission in it.",
             ));
         }
-        let permissions = match roles {
+        let permissions = match named {
             Some(roles) => {
                 permissions::compare(self.identity.profile(), roles.iter().map(String::as_str))
             }
-            // A token that cannot be read says nothing; Graph's answers will.
+            // A token that names none, or cannot be read, says nothing; Graph's answers will.
             None => Comparison {
                 granted: Vec::new(),
                 missing: Vec::new(),

@@ -80,13 +80,23 @@ on_both_databases! {
         let cloud = app.microsoft.cloud();
         cloud.hold("skiptoken");
         app.onboard(&tenant).await;
-        cloud.wait_for_request(|request| request.path_and_query.contains("skiptoken")).await;
+        let has_begun = |status: &Value, name| state_of(status, name)["processed"].as_i64().is_some_and(|read| read > 0);
+        app.owner.wait_for_status(tenant.id, "the first pages", |status| {
+            !status["run"].is_null() && has_begun(status, "users") && has_begun(status, "devices")
+        }).await;
         app.kill();
         cloud.release();
         app.serve().await;
         let status = app.owner.wait_for_run(tenant.id).await;
         assert_eq!(status["run"]["state"], "completed", "{status:#}");
         truth::assert_equal(&app.owner, &tenant).await;
+        // It went on where it was: the first pages were asked for once.
+        for path in ["/v1.0/users?", "/v1.0/deviceManagement/managedDevices?"] {
+            let is_first = |request: &tenantry_tests::fake_microsoft::state::LoggedRequest| {
+                request.path_and_query.starts_with(path) && !request.path_and_query.contains("skiptoken")
+            };
+            assert_eq!(cloud.requests().iter().filter(|&request| is_first(request)).count(), 1, "{path}");
+        }
     }
 
     async fn r7_throttling_is_waited_out_and_counted(backend: Backend) {

@@ -1,6 +1,9 @@
 //! `devices`: Intune's managed devices, page by page.
 
-use super::{directory::PageRows, document, finish_full_read, guid};
+use super::{
+    directory::{self, PageRows},
+    document, finish_full_read, guid,
+};
 use crate::{
     ids::TenantId,
     inventory::{self, ObjectKind, ObjectRow, documents::ManagedDevice},
@@ -24,23 +27,42 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
 }
 
 async fn read_all(step: &Step) -> Result<(), SyncError> {
-    let generation = step.begin_full_read().await?;
-    let url = step
-        .run
-        .graph
-        .v1(GraphPath::of("deviceManagement/managedDevices")
-            .query("$select", ManagedDevice::SELECT));
-    let checkpoint = Checkpoint {
-        generation,
-        ..Checkpoint::default()
+    let begun = match step.checkpoint()? {
+        Some(checkpoint) => checkpoint,
+        None => fresh(step).await?,
     };
-    let tenant = step.run.tenant;
-    let done = step
-        .read_pages(Workload::Intune, url, checkpoint, move |body| {
-            decode_page(&body, tenant, generation)
-        })
-        .await?;
+    let resumed = begun.next_link.is_some();
+    let done = match read_pages(step, begun).await {
+        Err(error) if resumed && directory::link_is_stale(&error) => {
+            read_pages(step, fresh(step).await?).await?
+        }
+        done => done?,
+    };
     finish_full_read(step, ObjectKind::Device, done).await
+}
+
+/// A read from the start.
+async fn fresh(step: &Step) -> Result<Checkpoint, SyncError> {
+    Ok(Checkpoint {
+        generation: step.begin_full_read().await?,
+        ..Checkpoint::default()
+    })
+}
+
+async fn read_pages(step: &Step, checkpoint: Checkpoint) -> Result<Checkpoint, SyncError> {
+    let graph = &step.run.graph;
+    let first = match &checkpoint.next_link {
+        Some(link) => graph.link(link)?,
+        // A kill fell between the last page and the end of the data set.
+        None if checkpoint.read > 0 => return Ok(checkpoint),
+        None => graph.v1(GraphPath::of("deviceManagement/managedDevices")
+            .query("$select", ManagedDevice::SELECT)),
+    };
+    let (tenant, generation) = (step.run.tenant, checkpoint.generation);
+    step.read_pages(Workload::Intune, first, checkpoint, move |body| {
+        decode_page(&body, tenant, generation)
+    })
+    .await
 }
 
 pub(super) fn decode_page(

@@ -85,26 +85,27 @@ pub(super) fn link_is_stale(error: &SyncError) -> bool {
 }
 
 /// The link from which later changes can be read, taken before anything is read in full, so that
-/// nothing falls between the two.
+/// nothing falls between the two. `None` where Microsoft gives none: the next refresh reads everything.
 pub(super) async fn latest_delta_link(
     step: &Step,
     resource: &'static str,
     select: &str,
-) -> Result<String, SyncError> {
+) -> Result<Option<String>, SyncError> {
     let path = GraphPath::of(resource)
         .then("delta?$deltatoken=latest")
         .query("$select", select);
     let url = step.run.graph.v1(path);
-    let body = step
-        .run
-        .graph
-        .get(&url, Workload::Identity, &step.meter)
-        .await?;
+    let asked = step.run.graph.get(&url, Workload::Identity, &step.meter);
+    let body = match asked.await {
+        Ok(body) => body,
+        Err(error @ (GraphError::Refused(_) | GraphError::NotFound(_))) => {
+            tracing::info!(%error, resource, "there is no delta link; refreshes read everything");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let page: Page<'_, IgnoredAny> = Page::read(&body)?;
-    match page.delta_link {
-        Some(link) => Ok(link.into_owned()),
-        None => Err(SyncError::UnexpectedAnswer("no delta link".to_owned())),
-    }
+    Ok(page.delta_link.map(Cow::into_owned))
 }
 
 /// Reads a round of changes from the checkpoint's link to its new delta link.

@@ -57,11 +57,12 @@ async fn read_all(step: &Step, mut checkpoint: Checkpoint) -> Result<(), SyncErr
 async fn read_pages(step: &Step, mut checkpoint: Checkpoint) -> Result<Checkpoint, SyncError> {
     let graph = &step.run.graph;
     let first = match &checkpoint.next_link {
-        Some(link) => graph.link(link)?,
+        // The link carries the count of the first page, but not the header that counting needs.
+        Some(link) => graph.link(link)?.eventual(),
         None if checkpoint.read > 0 => return Ok(checkpoint),
         None => {
             checkpoint.delta_link =
-                Some(directory::latest_delta_link(step, "users", User::SELECT).await?);
+                directory::latest_delta_link(step, "users", User::SELECT).await?;
             graph
                 .v1(GraphPath::of("users?$top=999&$count=true").query("$select", User::SELECT))
                 .eventual()
