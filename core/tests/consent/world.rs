@@ -56,7 +56,6 @@ pub const CONTOSO: &str = "contoso.example";
 macro_rules! on_both_stores {
     ($(async fn $name:ident($world:ident) $body:block)+) => {$(
         mod $name {
-            #[expect(clippy::wildcard_imports, reason = "the body uses what its file uses")]
             use super::*;
             use $crate::world::World;
 

@@ -43,6 +43,10 @@ async fn link(caller: &Caller) -> Value {
 
 /// Where Microsoft's page sends a front end that receives the redirect itself.
 async fn redirect_of(page: &str) -> Url {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a caller of the product, not the product"
+    )]
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();
