@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    middleware::limits::BODY_LIMIT,
+    middleware::limits::{self, BODY_LIMIT},
     problem::{FieldError, Problem, catalogue},
 };
 
@@ -105,6 +105,7 @@ async fn read(mut payload: Payload) -> Result<Vec<u8>, Problem> {
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(unreadable)?;
         if bytes.len() + chunk.len() > BODY_LIMIT {
+            limits::discard(&mut payload).await;
             return Err(Problem::new(&catalogue::PAYLOAD_TOO_LARGE));
         }
         bytes.extend_from_slice(&chunk);

@@ -2,12 +2,13 @@
 //! head is measured after parsing; a body is refused before it is allocated.
 
 use actix_web::{
-    Error,
+    Error, HttpMessage as _,
     body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
-    http::header,
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    http::{Version, header},
     middleware::Next,
 };
+use futures_util::StreamExt as _;
 
 use crate::problem::{Problem, catalogue};
 
@@ -17,15 +18,33 @@ pub const URL_LIMIT: usize = 8 * 1024;
 pub const HEADER_LIMIT: usize = 16 * 1024;
 /// Largest body in bytes.
 pub const BODY_LIMIT: usize = 1024 * 1024;
+/// So much of a refused body is still taken in, so that its sender reads the refusal.
+const DISCARD_LIMIT: usize = 16 * BODY_LIMIT;
 
 /// Refuses what is too large.
 pub async fn refuse_oversized<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    match oversized(&request) {
-        None => Ok(next.call(request).await?.map_into_left_body()),
-        Some(problem) => Ok(request.error_response(problem).map_into_right_body()),
+    let Some(problem) = oversized(&request) else {
+        return Ok(next.call(request).await?.map_into_left_body());
+    };
+    // HTTP/1 answers and closes the connection. On HTTP/2 the stream would be reset, and the answer
+    // lost, while the client still sends.
+    if request.version() == Version::HTTP_2 {
+        discard(&mut request.take_payload()).await;
+    }
+    Ok(request.error_response(problem).map_into_right_body())
+}
+
+/// Reads a body that is too large to its end, or until it is far too large.
+pub async fn discard(payload: &mut Payload) {
+    let mut seen = 0;
+    while let Some(Ok(chunk)) = payload.next().await {
+        seen += chunk.len();
+        if seen > DISCARD_LIMIT {
+            break;
+        }
     }
 }
 
