@@ -355,12 +355,12 @@ pub async fn return_from_microsoft(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let fields = redirect_fields(request.query_string())
-        .ok_or_else(|| Problem::new(&catalogue::INVALID_STATE).as_page())?;
+        .ok_or_else(|| Problem::new(&catalogue::INVALID_STATE).for_browsers())?;
     let bearer = Bearer::Browser {
         cookie: flow_cookie::presented(&request),
         request: request.extensions().get::<RequestId>().copied(),
     };
-    let consent = state.consent().map_err(Problem::as_page)?;
+    let consent = state.consent().map_err(Problem::for_browsers)?;
     match Box::pin(consent.callback(bearer, fields)).await {
         Ok(step) => Ok(see_other(match step.next {
             NextPage::Microsoft(url) => url,
@@ -381,7 +381,7 @@ pub async fn return_from_microsoft(
                 Some(code),
             )))
         }
-        Err(error) => Err(Problem::from(error).as_page()),
+        Err(error) => Err(Problem::from(error).for_browsers()),
     }
 }
 

@@ -110,7 +110,7 @@ pub async fn show_result(
 }
 
 async fn view_of(state: &AppState, token: &str) -> Result<LinkView, Problem> {
-    let consent = state.consent().map_err(Problem::as_page)?;
+    let consent = state.consent().map_err(Problem::for_browsers)?;
     consent.link(token).await.map_err(page_of)
 }
 
@@ -121,7 +121,7 @@ async fn begin(
     token: &str,
 ) -> Result<HttpResponse, Problem> {
     let (binding, cookie) = flow_cookie::bound(request).map_err(Problem::internal)?;
-    let consent = state.consent().map_err(Problem::as_page)?;
+    let consent = state.consent().map_err(Problem::for_browsers)?;
     match consent.open(token, binding).await.map_err(page_of)? {
         Some(microsoft) => {
             let mut answer = HttpResponse::SeeOther();
@@ -193,5 +193,5 @@ fn page_of(error: ConsentError) -> Problem {
             .detail("There is no such link. Check that it was copied whole, or ask whoever sent it for a new one."),
         other => Problem::from(other),
     };
-    problem.as_page()
+    problem.for_browsers()
 }

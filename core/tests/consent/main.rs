@@ -1,5 +1,12 @@
 //! Connecting tenants and keeping them, against the stand-in for Microsoft, on both databases.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod flow;
 mod links;
 mod proof;
