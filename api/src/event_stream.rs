@@ -178,3 +178,132 @@ impl<F> Drop for Streaming<F> {
         self.stream.open.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus::IntGauge;
+    use tenantry_core::{
+        access::{Role, keys::KeyService},
+        clock::Clock,
+        ids::TenantId,
+        organizations::OrganizationService,
+        secrets::{MasterKey, SecretText},
+        store::{DatabaseLocation, Store},
+    };
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn snapshot(version: i64) -> Arc<StatusSnapshot> {
+        Arc::new(StatusSnapshot {
+            tenant: TenantId::from_uuid(Uuid::nil()),
+            version,
+            document: format!("{{\"v\":{version}}}").into(),
+            last_completed_at: None,
+            active: true,
+        })
+    }
+
+    fn event_of(snapshot: Arc<StatusSnapshot>) -> StatusEvent {
+        StatusEvent {
+            id: snapshot.version.to_string(),
+            data: snapshot.document.to_string(),
+        }
+    }
+
+    struct World {
+        _folder: tempfile::TempDir,
+        keys: KeyService,
+        key: (tenantry_core::ids::ApiKeyId, String),
+        sender: watch::Sender<Arc<StatusSnapshot>>,
+        drain: Drain,
+        open: IntGauge,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let location = DatabaseLocation::Sqlite(folder.path().join("t.db"));
+            let store = Store::open(location, Clock::system(), true).unwrap();
+            let key = SecretText::new("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_owned());
+            let master = Arc::new(MasterKey::from_base64(&key).unwrap());
+            tenantry_core::installation::ensure(&store, &master)
+                .await
+                .unwrap();
+            let org = OrganizationService::new(store.clone(), Arc::clone(&master))
+                .create("MSP")
+                .await
+                .unwrap()
+                .id;
+            let keys = KeyService::new(store, master);
+            let key = keys.create(org, Role::Reader).await.unwrap();
+            Self {
+                _folder: folder,
+                key: (key.id, key.text.expose().to_owned()),
+                keys,
+                sender: watch::Sender::new(snapshot(1)),
+                drain: Drain::default(),
+                open: IntGauge::new("open", "open").unwrap(),
+            }
+        }
+
+        fn stream(&self) -> Streaming<fn(Arc<StatusSnapshot>) -> StatusEvent> {
+            Streaming::begin(EventStream {
+                receiver: self.sender.subscribe(),
+                event_of,
+                key: WatchedKey {
+                    cache: KeyCache::new(self.keys.clone(), Clock::system()),
+                    text: self.key.1.clone(),
+                },
+                drain: self.drain.clone(),
+                open: self.open.clone(),
+            })
+        }
+    }
+
+    #[actix_web::test]
+    async fn the_present_document_comes_at_once_and_then_only_the_newest() {
+        let world = World::new().await;
+        let mut stream = world.stream();
+        let first = stream.next().await.unwrap();
+        assert_eq!(
+            first,
+            "retry: 2000\n\nevent: status\nid: 1\ndata: {\"v\":1}\n\n"
+        );
+        world.sender.send_replace(snapshot(2));
+        world.sender.send_replace(snapshot(3));
+        assert_eq!(
+            stream.next().await.unwrap(),
+            "event: status\nid: 3\ndata: {\"v\":3}\n\n"
+        );
+        assert_eq!(world.open.get(), 1);
+        drop(stream);
+        assert_eq!(world.open.get(), 0);
+    }
+
+    #[actix_web::test]
+    async fn a_stream_ends_with_the_process() {
+        let world = World::new().await;
+        let mut stream = world.stream();
+        stream.next().await.unwrap();
+        world.drain.begin();
+        assert_eq!(stream.next().await.unwrap(), ": end of stream\n\n");
+        assert!(stream.next().await.is_none());
+    }
+
+    #[actix_web::test]
+    async fn a_stream_ends_within_a_second_when_its_key_is_revoked() {
+        let world = World::new().await;
+        let mut stream = world.stream();
+        stream.next().await.unwrap();
+        world.keys.revoke(world.key.0).await.unwrap();
+        let revoked = Instant::now();
+        assert_eq!(stream.next().await.unwrap(), ": end of stream\n\n");
+        assert!(
+            revoked.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            revoked.elapsed()
+        );
+        assert!(stream.next().await.is_none());
+    }
+}

@@ -144,7 +144,7 @@ impl Problem {
     }
 
     /// A page whatever the caller prefers: where only browsers come.
-    pub fn for_browsers(mut self) -> Self {
+    pub fn into_page(mut self) -> Self {
         self.0.as_page = true;
         self
     }

@@ -162,3 +162,6 @@ fn tls_config(certificate: &Path, key: &Path) -> Result<ServerConfig, BindError>
         .with_single_cert(chain, key_der)
         .map_err(BindError::Tls)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,11 @@
 //! The sync engine on its own: a worker, a store and the stand-in, without the HTTP API.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::{sync::Arc, time::Duration};
 
 use tenantry_core::{

@@ -40,10 +40,7 @@ pub async fn complete<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
-    let Some(state) = request
-        .app_data::<web::Data<AppState>>()
-        .map(web::Data::clone)
-    else {
+    let Some(state) = request.app_data::<web::Data<AppState>>().cloned() else {
         return next
             .call(request)
             .await

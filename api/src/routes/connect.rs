@@ -356,15 +356,15 @@ pub async fn return_from_microsoft(
 ) -> Result<HttpResponse, Problem> {
     // Looking at the head must not use the state up.
     if request.method() == Method::HEAD {
-        return Err(Problem::new(&catalogue::INVALID_STATE).for_browsers());
+        return Err(Problem::new(&catalogue::INVALID_STATE).into_page());
     }
     let fields = redirect_fields(request.query_string())
-        .ok_or_else(|| Problem::new(&catalogue::INVALID_STATE).for_browsers())?;
+        .ok_or_else(|| Problem::new(&catalogue::INVALID_STATE).into_page())?;
     let bearer = Bearer::Browser {
         cookie: flow_cookie::presented(&request),
         request: request.extensions().get::<RequestId>().copied(),
     };
-    let consent = state.consent().map_err(Problem::for_browsers)?;
+    let consent = state.consent().map_err(Problem::into_page)?;
     match Box::pin(consent.callback(bearer, fields)).await {
         Ok(step) => Ok(see_other(match step.next {
             NextPage::Microsoft(url) => url,
@@ -385,7 +385,7 @@ pub async fn return_from_microsoft(
                 Some(code),
             )))
         }
-        Err(error) => Err(Problem::from(error).for_browsers()),
+        Err(error) => Err(Problem::from(error).into_page()),
     }
 }
 

@@ -110,7 +110,7 @@ pub async fn show_result(
 }
 
 async fn view_of(state: &AppState, token: &str) -> Result<LinkView, Problem> {
-    let consent = state.consent().map_err(Problem::for_browsers)?;
+    let consent = state.consent().map_err(Problem::into_page)?;
     consent.link(token).await.map_err(page_of)
 }
 
@@ -121,7 +121,7 @@ async fn begin(
     token: &str,
 ) -> Result<HttpResponse, Problem> {
     let (binding, cookie) = flow_cookie::bound(request).map_err(Problem::internal)?;
-    let consent = state.consent().map_err(Problem::for_browsers)?;
+    let consent = state.consent().map_err(Problem::into_page)?;
     match consent.open(token, binding).await.map_err(page_of)? {
         Some(microsoft) => {
             let mut answer = HttpResponse::SeeOther();
@@ -191,7 +191,17 @@ fn page_of(error: ConsentError) -> Problem {
     let problem = match error {
         ConsentError::LinkUnknown => Problem::new(&catalogue::NOT_FOUND)
             .detail("There is no such link. Check that it was copied whole, or ask whoever sent it for a new one."),
-        other => Problem::from(other),
+        other @ (ConsentError::CustomerRequired
+        | ConsentError::CustomerNotFound
+        | ConsentError::ConnectionTypeUnavailable(_)
+        | ConsentError::ReturnUrlNotAllowed(_)
+        | ConsentError::Tenant(_)
+        | ConsentError::TenantAlreadyConnected { .. }
+        | ConsentError::InvalidState
+        | ConsentError::Rejected(_)
+        | ConsentError::Randomness(_)
+        | ConsentError::Vault(_)
+        | ConsentError::Store(_)) => Problem::from(other),
     };
-    problem.for_browsers()
+    problem.into_page()
 }

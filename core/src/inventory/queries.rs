@@ -1,7 +1,7 @@
 //! The SQL of the inventory.
 
 use diesel::{
-    dsl::{count_star, exists, not},
+    dsl::{count_star, exists},
     prelude::*,
 };
 use uuid::Uuid;
@@ -298,11 +298,12 @@ pub(super) fn live_document(
         .optional())?)
 }
 
-/// Hides members whose own object was removed: Microsoft hides them too, but keeps the membership, and
-/// says nothing when the object is restored. Expands to a condition on `group_members`.
+/// Hides users and groups that are members but that the complete reads of users and groups did not
+/// find: Microsoft hides soft-deleted members too, but keeps the membership, and says nothing when the
+/// object is restored. Expands to a condition on `group_members`.
 macro_rules! member_is_there {
-    () => {
-        not(exists(
+    ($known:expr) => {
+        group_members::member_type.ne_all($known).or(exists(
             objects::table
                 .filter(objects::org_id.eq(group_members::org_id))
                 .filter(objects::tenant_id.eq(group_members::tenant_id))
@@ -310,9 +311,26 @@ macro_rules! member_is_there {
                     objects::kind.eq_any([ObjectKind::User.number(), ObjectKind::Group.number()]),
                 )
                 .filter(objects::object_key.eq(group_members::member_id))
-                .filter(objects::removed_at.is_not_null()),
+                .filter(objects::removed_at.is_null()),
         ))
     };
+}
+
+/// The types of members whose objects are all known, because their data set was read to the end.
+fn completely_known(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+) -> Result<Vec<&'static str>, StoreError> {
+    let mut known = Vec::new();
+    for (data_set, member_type) in [
+        ("users", "#microsoft.graph.user"),
+        ("groups", "#microsoft.graph.group"),
+    ] {
+        if as_of(tx, tenant, data_set)?.is_some() {
+            known.push(member_type);
+        }
+    }
+    Ok(known)
 }
 
 /// Members of a group by key order: (member, type, stored name).
@@ -324,12 +342,13 @@ pub(super) fn members(
     limit: i64,
 ) -> Result<Vec<(Uuid, String, Option<String>)>, StoreError> {
     let org = tx.org();
+    let known = completely_known(tx, tenant)?;
     let rows: Vec<(StoredUuid, String, Option<String>)> = on_conn!(tx.conn, |c| {
         let mut query = group_members::table
             .filter(group_members::org_id.eq(org))
             .filter(group_members::tenant_id.eq(tenant))
             .filter(group_members::group_id.eq(StoredUuid(group)))
-            .filter(member_is_there!())
+            .filter(member_is_there!(&known))
             .into_boxed();
         if let Some(after) = after {
             query = query.filter(group_members::member_id.gt(StoredUuid(after)));
@@ -357,11 +376,12 @@ pub(super) fn count_members(
     group: Uuid,
 ) -> Result<i64, StoreError> {
     let org = tx.org();
+    let known = completely_known(tx, tenant)?;
     Ok(on_conn!(tx.conn, |c| group_members::table
         .filter(group_members::org_id.eq(org))
         .filter(group_members::tenant_id.eq(tenant))
         .filter(group_members::group_id.eq(StoredUuid(group)))
-        .filter(member_is_there!())
+        .filter(member_is_there!(&known))
         .select(count_star())
         .get_result(c))?)
 }

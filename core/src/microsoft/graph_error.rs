@@ -141,6 +141,15 @@ impl GraphError {
 }
 
 impl Refusal {
+    /// The refusal in a word: Microsoft's code, or the status where it sent none.
+    pub fn named(&self) -> String {
+        if self.code.is_empty() {
+            format!("status {}", self.status)
+        } else {
+            self.code.clone()
+        }
+    }
+
     fn read(status: u16, body: &[u8]) -> Self {
         let nothing = Self {
             status,
@@ -386,6 +395,17 @@ mod tests {
             panic!("not refused")
         };
         assert_eq!(refusal.code, "odd");
+        assert_eq!(refusal.named(), "odd");
+    }
+
+    #[test]
+    fn a_refusal_without_a_code_is_named_by_its_status() {
+        for body in ["", r#"{"error":{"code":"","message":"m"}}"#] {
+            let GraphError::AccessDenied(refusal) = read(403, body) else {
+                panic!("not denied")
+            };
+            assert_eq!(refusal.named(), "status 403");
+        }
     }
 
     #[test]

@@ -37,10 +37,13 @@ pub struct StatusUpdate {
     pub snapshot: Arc<StatusSnapshot>,
 }
 
+/// Where one tenant's document changes.
+type Publisher = watch::Sender<Arc<StatusSnapshot>>;
+
 /// The documents of all tenants of this installation.
 #[derive(Default)]
 pub struct StatusBoard {
-    tenants: RwLock<HashMap<(OrgId, TenantId), watch::Sender<Arc<StatusSnapshot>>>>,
+    tenants: RwLock<HashMap<(OrgId, TenantId), Publisher>>,
 }
 
 impl StatusBoard {

@@ -175,16 +175,23 @@ impl Engine {
         let tenant = context.tenant;
         let rejection = access_rejection(error);
         let problem = rejection.to_problem();
-        let own_fault =
-            rejection.code == RejectionCode::Diagnosed(DiagnosisCode::OwnCredentialRejected);
-        let passing = rejection.retryable;
+        // A connection that worked before says by any other refusal that it was taken back.
+        let stays = matches!(
+            rejection.code,
+            RejectionCode::Diagnosed(
+                DiagnosisCode::OwnCredentialRejected
+                    | DiagnosisCode::RegistrationMisconfigured
+                    | DiagnosisCode::MicrosoftUnavailable
+                    | DiagnosisCode::UpstreamThrottled
+            )
+        );
         let warning = Warning {
             code: rejection.code.as_str().to_owned(),
             detail: rejection.detail.clone(),
             action: Some(rejection.action().to_owned()),
         };
         self.fail(context, warning, move |tx| {
-            if own_fault || passing {
+            if stays {
                 tenants::note_connection_error(tx, tenant, Some(problem))
             } else {
                 tenants::note_access_lost(
@@ -284,13 +291,12 @@ async fn verdict(
     };
     Ok(match error {
         SyncError::Skipped(warning) => Verdict::Skipped(warning),
-        SyncError::Failed(warning) => Verdict::Failed(warning, None),
         SyncError::Graph(GraphError::NotLicensed(refusal) | GraphError::NotApplicable(refusal)) => {
             Verdict::Skipped(Warning::note(
                 "notLicensed",
                 format!(
                     "This tenant has no licence or set-up for {data_set}: Microsoft says {}.",
-                    refusal.code
+                    refusal.named()
                 ),
             ))
         }
@@ -332,8 +338,13 @@ async fn verdict(
         ) => failed(
             "microsoftRefused",
             format!(
-                "Microsoft Graph refused with status {} and code {}.",
-                refusal.status, refusal.code
+                "Microsoft Graph refused with status {} ({}).",
+                refusal.status,
+                if refusal.code.is_empty() {
+                    "no code"
+                } else {
+                    &refusal.code
+                }
             ),
             "Start the sync again; if it stays, report it with the request id in the log.",
         ),
@@ -395,7 +406,7 @@ async fn denied(
         "permissionMissing",
         format!(
             "Microsoft refused {data_set} with {}: the permission {permission} is missing.",
-            refusal.code
+            refusal.named()
         ),
         "An administrator of the tenant opens a new connect link and accepts the permissions.",
     );
@@ -411,7 +422,13 @@ fn access_rejection(error: SyncError) -> Rejection {
         SyncError::Graph(GraphError::ClaimsChallenge(refusal)) => Rejection::of_microsoft(
             MicrosoftError::from_redirect("interaction_required", Some(&refusal.message), None),
         ),
-        other => {
+        other @ (SyncError::Graph(_)
+        | SyncError::Denied { .. }
+        | SyncError::UnexpectedAnswer(_)
+        | SyncError::Skipped(_)
+        | SyncError::LeaseLost
+        | SyncError::Cancelled
+        | SyncError::Store(_)) => {
             tracing::error!(error = %other, "no token for a reason of our own");
             Rejection::unavailable("No token could be obtained from Microsoft.")
         }

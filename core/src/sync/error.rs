@@ -13,7 +13,7 @@ pub enum SyncError {
     #[error("microsoft graph: {0}")]
     Graph(#[from] GraphError),
     /// Microsoft refused, and another permission is at stake than the data set's main one.
-    #[error("{permission} is missing: {}", .refusal.code)]
+    #[error("{permission} is missing: {}", .refusal.named())]
     Denied {
         /// The permission.
         permission: &'static str,
@@ -26,9 +26,6 @@ pub enum SyncError {
     /// The data set does not exist in that tenant or cloud.
     #[error("skipped: {}", .0.code)]
     Skipped(Warning),
-    /// The data set cannot be read; others can.
-    #[error("failed: {}", .0.code)]
-    Failed(Warning),
     /// The lease is lost: someone else goes on, nothing more may be written.
     #[error("the lease has ended")]
     LeaseLost,

@@ -9,7 +9,7 @@ use super::{
     data_sets::purposes,
     engine::Outcome,
     error::SyncError,
-    queue::{self, ClaimedWork, WorkKind},
+    queue::{self, ClaimedWork},
 };
 use crate::{
     access::OrgScope,
@@ -42,15 +42,8 @@ pub(super) async fn pass(
             tracing::info!(%error, tenantId = %work.tenant, "kinds of mailboxes stay unknown until the next sync");
         }
     }
-    let (lease, tenant) = (work.lease, work.tenant);
-    store
-        .global(move |tx| {
-            if lease.require_held(tx).is_ok() {
-                queue::remove(tx, WorkKind::MailboxPurposes, tenant.as_uuid())?;
-            }
-            Ok::<_, StoreError>(())
-        })
-        .await?;
+    let finished = work.clone();
+    store.global(move |tx| queue::finish(tx, &finished)).await?;
     Ok(Outcome::Done)
 }
 

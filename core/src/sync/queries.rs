@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    queue::{Work, WorkKind},
+    queue::{ClaimedWork, WorkKind},
     run::{DataSetState, RunDataSet, RunKind, RunState, SyncRun, WHOLE, Warning},
 };
 use crate::{
@@ -20,27 +20,20 @@ use crate::{
     },
 };
 
-pub(super) fn insert_work(
+/// Takes out work that nobody wanted again since it was claimed. False: someone did, or the lease is
+/// lost.
+pub(super) fn delete_finished_work(
     tx: &mut Global<'_>,
-    id: WorkItemId,
-    work: &Work,
-) -> Result<(), StoreError> {
-    let due = StoredTime(work.due_at);
-    let row = (
-        work_items::id.eq(id),
-        work_items::org_id.eq(work.org),
-        work_items::tenant_id.eq(work.tenant),
-        work_items::kind.eq(work.kind.as_str()),
-        work_items::subject_id.eq(StoredUuid(work.subject)),
-        work_items::due_at.eq(due),
-    );
-    on_conn!(tx.conn, |c| diesel::insert_into(work_items::table)
-        .values(row)
-        .on_conflict((work_items::kind, work_items::subject_id))
-        .do_update()
-        .set(work_items::due_at.eq(due))
-        .execute(c))?;
-    Ok(())
+    work: &ClaimedWork,
+) -> Result<bool, StoreError> {
+    let rows = on_conn!(tx.conn, |c| diesel::delete(
+        work_items::table
+            .filter(work_items::id.eq(work.lease.item))
+            .filter(work_items::fence.eq(work.lease.fence))
+            .filter(work_items::due_at.eq(StoredTime(work.due_at)))
+    )
+    .execute(c))?;
+    Ok(rows == 1)
 }
 
 pub(super) fn delete_work(
@@ -67,27 +60,6 @@ pub(super) fn delete_work_of_tenant(
             .filter(work_items::org_id.eq(org))
             .filter(work_items::tenant_id.eq(tenant))
     )
-    .execute(c))?;
-    Ok(())
-}
-
-/// Gives held work back: due at a later moment, free for anyone.
-pub(super) fn release_work(
-    tx: &mut Global<'_>,
-    id: WorkItemId,
-    fence: i64,
-    due_at: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    on_conn!(tx.conn, |c| diesel::update(
-        work_items::table
-            .filter(work_items::id.eq(id))
-            .filter(work_items::fence.eq(fence))
-    )
-    .set((
-        work_items::lease_owner.eq(None::<StoredUuid>),
-        work_items::lease_until.eq(None::<StoredTime>),
-        work_items::due_at.eq(StoredTime(due_at)),
-    ))
     .execute(c))?;
     Ok(())
 }
@@ -554,27 +526,29 @@ pub(super) struct Refresh {
     pub(super) held_back_generation: Option<i64>,
 }
 
+/// Generation, delta link, as of, generation held back.
+type RefreshRow = (i64, Option<String>, Option<StoredTime>, Option<i64>);
+
 pub(super) fn refresh_state(
     tx: &mut Scoped<'_>,
     tenant: TenantId,
     name: &str,
 ) -> Result<Refresh, StoreError> {
     let org = tx.org();
-    let row: Option<(i64, Option<String>, Option<StoredTime>, Option<i64>)> =
-        on_conn!(tx.conn, |c| {
-            data_set_states::table
-                .filter(data_set_states::org_id.eq(org))
-                .filter(data_set_states::tenant_id.eq(tenant))
-                .filter(data_set_states::name.eq(name))
-                .select((
-                    data_set_states::generation,
-                    data_set_states::delta_link,
-                    data_set_states::as_of,
-                    data_set_states::held_back_generation,
-                ))
-                .first(c)
-                .optional()
-        })?;
+    let row: Option<RefreshRow> = on_conn!(tx.conn, |c| {
+        data_set_states::table
+            .filter(data_set_states::org_id.eq(org))
+            .filter(data_set_states::tenant_id.eq(tenant))
+            .filter(data_set_states::name.eq(name))
+            .select((
+                data_set_states::generation,
+                data_set_states::delta_link,
+                data_set_states::as_of,
+                data_set_states::held_back_generation,
+            ))
+            .first(c)
+            .optional()
+    })?;
     Ok(row.map_or_else(
         Refresh::default,
         |(generation, delta_link, as_of, held_back_generation)| Refresh {

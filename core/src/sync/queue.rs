@@ -77,6 +77,8 @@ pub struct ClaimedWork {
     pub subject: Uuid,
     /// Which claim this is since the work last moved on, from 1.
     pub attempt: i32,
+    /// When it was due: moves when the same work is wanted once more meanwhile.
+    pub(crate) due_at: DateTime<Utc>,
 }
 
 /// The right to work on one item, until it runs out.
@@ -121,7 +123,40 @@ impl Lease {
 
 /// Puts work into the queue. Work about the same subject that is there already is made due then.
 pub fn enqueue(tx: &mut Global<'_>, work: Work) -> Result<(), StoreError> {
-    super::queries::insert_work(tx, WorkItemId::from_uuid(Uuid::now_v7()), &work)
+    let row = dialect::NewWork {
+        id: WorkItemId::from_uuid(Uuid::now_v7()),
+        org: work.org,
+        tenant: work.tenant,
+        kind: work.kind.as_str(),
+        subject: StoredUuid(work.subject),
+        delay_ms: delay_ms(tx, work.due_at),
+    };
+    dialect::enqueue(tx, &row)
+}
+
+/// Gives held work back: due at a later moment, free for anyone.
+pub(crate) fn release(
+    tx: &mut Global<'_>,
+    lease: Lease,
+    due_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let delay_ms = delay_ms(tx, due_at);
+    dialect::release(tx, lease.item, lease.fence, delay_ms)
+}
+
+/// Ends held work. Work that was wanted once more while it was done stays, and begins again.
+pub(crate) fn finish(tx: &mut Global<'_>, work: &ClaimedWork) -> Result<(), StoreError> {
+    if super::queries::delete_finished_work(tx, work)? {
+        return Ok(());
+    }
+    let now = tx.now();
+    release(tx, work.lease, now)
+}
+
+/// How far a moment is from this transaction's. The queue itself goes by the database's clock, which
+/// all processes share (R6).
+fn delay_ms(tx: &Global<'_>, due_at: DateTime<Utc>) -> i64 {
+    (due_at - tx.now()).num_milliseconds().max(0)
 }
 
 /// Takes work out of the queue, whoever holds it.
@@ -175,6 +210,7 @@ pub(crate) fn claim_next(
                 kind,
                 subject: claimed.subject_id.0,
                 attempt: claimed.attempts,
+                due_at: claimed.due_at.0,
             }));
         }
     }

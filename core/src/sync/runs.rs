@@ -71,12 +71,14 @@ pub(super) fn end_cancelled(
     run: SyncRunId,
     because: &str,
 ) -> Result<bool, StoreError> {
+    // The work item first, as every transaction of a worker does: so that the two never wait for each
+    // other.
+    queue::remove(&mut tx.global(), WorkKind::Sync, run.as_uuid())?;
     if !queries::end_run(tx, tenant, run, RunState::Cancelled)? {
         return Ok(false);
     }
     let warning = Warning::note("cancelled", format!("Not read to the end: {because}."));
     queries::end_open_data_sets(tx, tenant, run, DataSetState::Failed, &warning)?;
-    queue::remove(&mut tx.global(), WorkKind::Sync, run.as_uuid())?;
     status::refresh(tx, tenant)?;
     audit::record(
         tx,

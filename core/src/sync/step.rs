@@ -3,12 +3,9 @@
 //! Ask outside, then one short transaction: lease, data, checkpoint and status together. What a step
 //! needs to go on after a kill stands in its checkpoint; the data it speaks of was committed with it.
 
-use std::{
-    future::Future,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicI64, Ordering::Relaxed},
 };
 
 use serde::{Deserialize, Serialize};
@@ -302,6 +299,9 @@ impl Step {
     }
 }
 
+/// Stores a page in the transaction it is given.
+type WritePage = Box<dyn FnOnce(&mut Scoped<'_>) -> Result<usize, SyncError> + Send>;
+
 /// What a page says, and how it is stored.
 pub(super) struct DecodedPage {
     pub(super) items: usize,
@@ -309,7 +309,7 @@ pub(super) struct DecodedPage {
     pub(super) next_link: Option<String>,
     pub(super) delta_link: Option<String>,
     /// Stores it, and says how many of its objects the read had not seen before.
-    pub(super) write: Box<dyn FnOnce(&mut Scoped<'_>) -> Result<usize, SyncError> + Send>,
+    pub(super) write: WritePage,
 }
 
 /// What a transaction of a step did.
@@ -326,20 +326,18 @@ fn write_checkpoint(checkpoint: &Checkpoint) -> Result<String, StoreError> {
 }
 
 /// Decodes a body of perhaps a megabyte where it holds up no other tenant.
-fn off_thread<D>(
+async fn off_thread<D>(
     decode: D,
     body: Vec<u8>,
-) -> impl Future<Output = Result<Result<DecodedPage, SyncError>, SyncError>>
+) -> Result<Result<DecodedPage, SyncError>, SyncError>
 where
     D: FnOnce(Vec<u8>) -> Result<DecodedPage, SyncError> + Send + 'static,
 {
-    async move {
-        match tokio::task::spawn_blocking(move || decode(body)).await {
-            Ok(decoded) => Ok(decoded),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_stopping) => Err(SyncError::Cancelled),
-            },
-        }
+    match tokio::task::spawn_blocking(move || decode(body)).await {
+        Ok(decoded) => Ok(decoded),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_stopping) => Err(SyncError::Cancelled),
+        },
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     engine::{Engine, Outcome},
-    mailbox_purposes, queries,
+    mailbox_purposes,
     queue::{self, ClaimedWork, LEASE_SECONDS, LeaseError, WorkKind},
 };
 use crate::{
@@ -196,7 +196,7 @@ impl Worker {
         self.store
             .global(move |tx| {
                 let due = tx.now() + TimeDelta::seconds(seconds);
-                queries::release_work(tx, lease.item, lease.fence, due)
+                queue::release(tx, lease, due)
             })
             .await
     }
@@ -235,9 +235,7 @@ async fn perform(
                 ProofStep::TryAgainAt(due_at) => {
                     let lease = work.lease;
                     store
-                        .global(move |tx| {
-                            queries::release_work(tx, lease.item, lease.fence, due_at)
-                        })
+                        .global(move |tx| queue::release(tx, lease, due_at))
                         .await?;
                     Ok(Outcome::Done)
                 }

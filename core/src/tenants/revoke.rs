@@ -25,6 +25,9 @@ pub(super) fn revoke(
     if before.status == TenantStatus::Revoked {
         return Ok(Vec::new());
     }
+    // The queue first, as every transaction of a worker does: so that the two never wait for each other.
+    let org = tx.org();
+    queue::remove_for_tenant(&mut tx.global(), org, tenant)?;
     if !queries::lock(tx, tenant, version)? {
         return Err(TenantsError::VersionMismatch);
     }
@@ -32,9 +35,7 @@ pub(super) fn revoke(
         return Ok(Vec::new());
     }
     let erased = consent::erase_for_tenant(tx, tenant)?;
-    let org = tx.org();
     claims::free(&mut tx.global(), org, tenant)?;
-    queue::remove_for_tenant(&mut tx.global(), org, tenant)?;
     runs::cancel_for_tenant(tx, tenant)?;
     status::refresh(tx, tenant)?;
     let details =

@@ -26,10 +26,10 @@ fn wish(org: &Org, tenant: &str) -> StartConnect {
 
 /// The code of a tenant that cannot be connected.
 fn code(error: &ConsentError) -> &'static str {
-    match error {
-        ConsentError::Tenant(rejection) => rejection.code.as_str(),
-        other => panic!("{other}"),
-    }
+    let ConsentError::Tenant(rejection) = error else {
+        panic!("{error}")
+    };
+    rejection.code.as_str()
 }
 
 on_both_stores! {

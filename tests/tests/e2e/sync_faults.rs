@@ -204,7 +204,7 @@ on_both_databases! {
         app.onboard_and_sync(&tenant).await;
         let known = app.owner.list(&format!("/tenants/{}/users", tenant.id)).await.len();
         tenant.grants.lock().unwrap().clear();
-        app.advance_seconds(2 * 60 * 60);
+        app.microsoft.cloud().advance_seconds(2 * 60 * 60);
         let status = app.owner.sync(tenant.id, "delta").await;
         assert_eq!(status["run"]["state"], "failed", "{status:#}");
         assert_eq!(status["status"], "reauthorizationRequired", "{status:#}");

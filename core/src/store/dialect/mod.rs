@@ -54,6 +54,8 @@ pub(crate) struct Claimed {
     pub(crate) fence: i64,
     #[diesel(sql_type = diesel::sql_types::Integer)]
     pub(crate) attempts: i32,
+    #[diesel(sql_type = super::types::DbTs)]
+    pub(crate) due_at: super::types::StoredTime,
 }
 
 /// Writes objects: new ones in, changed ones over, unchanged ones of the same read untouched.
@@ -112,6 +114,39 @@ pub(crate) fn claim(
     match &mut tx.conn {
         Conn::Sqlite(conn) => sqlite::claim(conn, org, owner, lease_seconds),
         Conn::Postgres(conn) => postgres::claim(conn, org, owner, lease_seconds),
+    }
+}
+
+/// A piece of work as it enters the queue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewWork {
+    pub(crate) id: WorkItemId,
+    pub(crate) org: OrgId,
+    pub(crate) tenant: TenantId,
+    pub(crate) kind: &'static str,
+    pub(crate) subject: StoredUuid,
+    /// From the database's present moment.
+    pub(crate) delay_ms: i64,
+}
+
+/// Puts work into the queue; work about the same subject only gets the new due time.
+pub(crate) fn enqueue(tx: &mut Global<'_>, work: &NewWork) -> Result<(), StoreError> {
+    match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::enqueue(conn, work),
+        Conn::Postgres(conn) => postgres::enqueue(conn, work),
+    }
+}
+
+/// Frees held work for a later claim. Without effect when the lease is lost.
+pub(crate) fn release(
+    tx: &mut Global<'_>,
+    id: WorkItemId,
+    fence: i64,
+    delay_ms: i64,
+) -> Result<(), StoreError> {
+    match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::release(conn, id, fence, delay_ms),
+        Conn::Postgres(conn) => postgres::release(conn, id, fence, delay_ms),
     }
 }
 

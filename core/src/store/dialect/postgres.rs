@@ -5,7 +5,7 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Integer, Nullable, Text},
 };
 
-use super::{Claimed, MemberRow, ObjectRow, Target};
+use super::{Claimed, MemberRow, NewWork, ObjectRow, Target};
 use crate::{
     ids::{OrgId, WorkItemId},
     store::{
@@ -104,13 +104,46 @@ pub(super) fn claim(
          WHERE id = (SELECT id FROM work_items WHERE org_id = $3 AND due_at <= now() \
             AND (lease_until IS NULL OR lease_until < now()) \
             ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) \
-         RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts",
+         RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts, due_at",
     )
     .bind::<DbUuid, _>(owner)
     .bind::<Integer, _>(lease_seconds)
     .bind::<DbUuid, _>(org)
     .get_result(conn)
     .optional()?)
+}
+
+pub(super) fn enqueue(conn: &mut PgConnection, work: &NewWork) -> Result<(), StoreError> {
+    sql_query(
+        "INSERT INTO work_items (id, org_id, tenant_id, kind, subject_id, due_at) \
+         VALUES ($1, $2, $3, $4, $5, now() + $6 * interval '1 millisecond') \
+         ON CONFLICT (kind, subject_id) DO UPDATE SET due_at = excluded.due_at",
+    )
+    .bind::<DbUuid, _>(work.id)
+    .bind::<DbUuid, _>(work.org)
+    .bind::<DbUuid, _>(work.tenant)
+    .bind::<Text, _>(work.kind)
+    .bind::<DbUuid, _>(work.subject)
+    .bind::<BigInt, _>(work.delay_ms)
+    .execute(conn)?;
+    Ok(())
+}
+
+pub(super) fn release(
+    conn: &mut PgConnection,
+    id: WorkItemId,
+    fence: i64,
+    delay_ms: i64,
+) -> Result<(), StoreError> {
+    sql_query(
+        "UPDATE work_items SET lease_owner = NULL, lease_until = NULL, \
+            due_at = now() + $1 * interval '1 millisecond' WHERE id = $2 AND fence = $3",
+    )
+    .bind::<BigInt, _>(delay_ms)
+    .bind::<DbUuid, _>(id)
+    .bind::<BigInt, _>(fence)
+    .execute(conn)?;
+    Ok(())
 }
 
 pub(super) fn renew(

@@ -9,7 +9,7 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use super::{Claimed, MemberRow, ObjectRow, Target};
+use super::{Claimed, MemberRow, NewWork, ObjectRow, Target};
 use crate::{
     ids::{OrgId, WorkItemId},
     store::{
@@ -193,13 +193,48 @@ pub(super) fn claim(
         " AND (lease_until IS NULL OR lease_until < ",
         now!(),
         ") ORDER BY due_at, id LIMIT 1) \
-         RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts"
+         RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts, due_at"
     ))
     .bind::<DbUuid, _>(owner)
     .bind::<Integer, _>(lease_seconds)
     .bind::<DbUuid, _>(org)
     .get_result(conn)
     .optional()?)
+}
+
+pub(super) fn enqueue(conn: &mut SqliteConnection, work: &NewWork) -> Result<(), StoreError> {
+    sql_query(concat!(
+        "INSERT INTO work_items (id, org_id, tenant_id, kind, subject_id, due_at) \
+         VALUES (?, ?, ?, ?, ?, ",
+        now!(),
+        " + ? * 1000) ON CONFLICT (kind, subject_id) DO UPDATE SET due_at = excluded.due_at"
+    ))
+    .bind::<DbUuid, _>(work.id)
+    .bind::<DbUuid, _>(work.org)
+    .bind::<DbUuid, _>(work.tenant)
+    .bind::<Text, _>(work.kind)
+    .bind::<DbUuid, _>(work.subject)
+    .bind::<BigInt, _>(work.delay_ms)
+    .execute(conn)?;
+    Ok(())
+}
+
+pub(super) fn release(
+    conn: &mut SqliteConnection,
+    id: WorkItemId,
+    fence: i64,
+    delay_ms: i64,
+) -> Result<(), StoreError> {
+    sql_query(concat!(
+        "UPDATE work_items SET lease_owner = NULL, lease_until = NULL, due_at = ",
+        now!(),
+        " + ? * 1000 WHERE id = ? AND fence = ?"
+    ))
+    .bind::<BigInt, _>(delay_ms)
+    .bind::<DbUuid, _>(id)
+    .bind::<BigInt, _>(fence)
+    .execute(conn)?;
+    Ok(())
 }
 
 pub(super) fn renew(

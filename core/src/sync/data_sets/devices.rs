@@ -2,6 +2,7 @@
 
 use super::{directory::PageRows, document, finish_full_read, guid};
 use crate::{
+    ids::TenantId,
     inventory::{self, ObjectKind, ObjectRow, documents::ManagedDevice},
     microsoft::{graph::GraphPath, graph_error::GraphError, page::Page, throttle::Workload},
     store::types::StoredUuid,
@@ -36,31 +37,37 @@ async fn read_all(step: &Step) -> Result<(), SyncError> {
     let tenant = step.run.tenant;
     let done = step
         .read_pages(Workload::Intune, url, checkpoint, move |body| {
-            let page: Page<'_, ManagedDevice<'_>> = Page::read(&body)?;
-            let mut rows = PageRows::default();
-            for device in &page.value {
-                let key = guid(&device.id)?;
-                rows.put(key, row(key, device)?);
-            }
-            Ok(DecodedPage {
-                items: page.value.len(),
-                count: None,
-                next_link: page.next_link.as_deref().map(str::to_owned),
-                delta_link: None,
-                write: Box::new(move |tx| {
-                    let (rows, _) = rows.into_parts();
-                    Ok(inventory::upsert_objects(
-                        tx,
-                        tenant,
-                        ObjectKind::Device.number(),
-                        generation,
-                        &rows,
-                    )?)
-                }),
-            })
+            decode_page(&body, tenant, generation)
         })
         .await?;
     finish_full_read(step, ObjectKind::Device, done).await
+}
+
+pub(super) fn decode_page(
+    body: &[u8],
+    tenant: TenantId,
+    generation: i64,
+) -> Result<DecodedPage, SyncError> {
+    let page: Page<'_, ManagedDevice<'_>> = Page::read(body)?;
+    let mut rows = PageRows::default();
+    for device in &page.value {
+        let key = guid(&device.id)?;
+        rows.put(key, row(key, device)?);
+    }
+    Ok(DecodedPage {
+        items: page.value.len(),
+        // Intune counts the page where others count the collection.
+        count: None,
+        next_link: page.next_link.as_deref().map(str::to_owned),
+        delta_link: None,
+        write: Box::new(move |tx| {
+            let (rows, _) = rows.into_parts();
+            let kind = ObjectKind::Device.number();
+            Ok(inventory::upsert_objects(
+                tx, tenant, kind, generation, &rows,
+            )?)
+        }),
+    })
 }
 
 fn row(key: uuid::Uuid, device: &ManagedDevice<'_>) -> Result<ObjectRow, SyncError> {

@@ -78,7 +78,6 @@ pub(super) fn link_is_stale(error: &SyncError) -> bool {
         | SyncError::Denied { .. }
         | SyncError::UnexpectedAnswer(_)
         | SyncError::Skipped(_)
-        | SyncError::Failed(_)
         | SyncError::LeaseLost
         | SyncError::Cancelled
         | SyncError::Store(_) => false,
@@ -158,7 +157,7 @@ pub(super) struct MemberChange {
 /// Reads one item of a page that was kept as text, because a delta's item is read in two ways.
 pub(super) fn read_item<'a, T: Deserialize<'a>>(item: &'a RawValue) -> Result<T, SyncError> {
     serde_json::from_str(item.get())
-        .or_else(|error| Err(SyncError::UnexpectedAnswer(format!("an item: {error}"))))
+        .map_err(|error| SyncError::UnexpectedAnswer(format!("an item: {error}")))
 }
 
 /// What the processed objects are counted by.

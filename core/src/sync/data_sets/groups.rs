@@ -181,12 +181,12 @@ struct GroupPage {
 
 /// What a page is part of.
 #[derive(Clone, Copy)]
-enum Round {
+pub(super) enum Round {
     Full,
     Changes,
 }
 
-fn decode_page(
+pub(super) fn decode_page(
     body: &[u8],
     tenant: TenantId,
     generation: i64,

@@ -36,12 +36,7 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         .graph
         .get(&url, Workload::Identity, &step.meter)
         .await?;
-    let page: Page<'_, SubscribedSku<'_>> = Page::read(&body)?;
-    let rows: Vec<ObjectRow> = page
-        .value
-        .iter()
-        .map(|sku| row(sku, subscriptions.as_ref()))
-        .collect::<Result<_, _>>()?;
+    let rows = decode(&body, subscriptions.as_ref())?;
     let expected = i64::try_from(rows.len()).ok();
     let checkpoint = Checkpoint {
         generation,
@@ -61,6 +56,17 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         })
         .await?;
     finish_full_read(step, ObjectKind::License, done).await
+}
+
+pub(super) fn decode(
+    body: &[u8],
+    subscriptions: Option<&HashMap<String, Vec<Value>>>,
+) -> Result<Vec<ObjectRow>, SyncError> {
+    let page: Page<'_, SubscribedSku<'_>> = Page::read(body)?;
+    page.value
+        .iter()
+        .map(|sku| row(sku, subscriptions))
+        .collect()
 }
 
 /// The subscriptions by SKU; `None` when this tenant or permission does not show them. Microsoft
@@ -120,5 +126,5 @@ fn row(
 
 fn value(object: &impl serde::Serialize) -> Result<Value, SyncError> {
     serde_json::to_value(object)
-        .or_else(|error| Err(SyncError::UnexpectedAnswer(format!("an object: {error}"))))
+        .map_err(|error| SyncError::UnexpectedAnswer(format!("an object: {error}")))
 }

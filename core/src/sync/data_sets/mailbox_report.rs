@@ -146,14 +146,22 @@ impl RowParser {
             .map(|end| {
                 let bytes = self.record.get(from..*end).unwrap_or_default();
                 from = *end;
-                String::from_utf8(bytes.to_vec()).or_else(|_| {
-                    Err(SyncError::UnexpectedAnswer(
-                        "a report that is not UTF-8".to_owned(),
-                    ))
+                String::from_utf8(bytes.to_vec()).map_err(|error| {
+                    SyncError::UnexpectedAnswer(format!("a report that is not UTF-8: {error}"))
                 })
             })
             .collect()
     }
+}
+
+/// Reads a report that is there as a whole.
+#[cfg(test)]
+pub(super) fn decode(report: &[u8]) -> Result<Vec<Mailbox>, SyncError> {
+    let mut parser = RowParser::default();
+    let mut rows = Vec::new();
+    parser.feed(report, &mut rows)?;
+    parser.finish(&mut rows)?;
+    Ok(rows)
 }
 
 fn header(mut fields: Vec<String>) -> Result<Vec<String>, SyncError> {

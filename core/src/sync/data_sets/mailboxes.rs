@@ -64,7 +64,13 @@ fn needs_mailbox_settings(error: SyncError) -> Result<Checkpoint, SyncError> {
             permission: "MailboxSettings.Read",
             refusal,
         }),
-        other => Err(other),
+        other @ (SyncError::Graph(_)
+        | SyncError::Denied { .. }
+        | SyncError::UnexpectedAnswer(_)
+        | SyncError::Skipped(_)
+        | SyncError::LeaseLost
+        | SyncError::Cancelled
+        | SyncError::Store(_)) => Err(other),
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod devices;
 mod directory;
+#[cfg(test)]
+mod examples;
 mod groups;
 mod licenses;
 mod mailbox_report;
@@ -50,16 +52,13 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
 /// A GUID of Microsoft's; an object without one cannot be stored.
 fn guid(id: &str) -> Result<Uuid, SyncError> {
     Uuid::try_parse(id)
-        .or_else(|_not_a_guid| Err(SyncError::UnexpectedAnswer("an id is no GUID".to_owned())))
+        .map_err(|_not_a_guid| SyncError::UnexpectedAnswer("an id is no GUID".to_owned()))
 }
 
 /// A document as it is stored.
 fn document(object: &impl serde::Serialize) -> Result<String, SyncError> {
-    serde_json::to_string(object).or_else(|error| {
-        Err(SyncError::UnexpectedAnswer(format!(
-            "an object cannot be kept: {error}"
-        )))
-    })
+    serde_json::to_string(object)
+        .map_err(|error| SyncError::UnexpectedAnswer(format!("an object cannot be kept: {error}")))
 }
 
 /// Ends a complete read: removes what it did not see, or holds the removal back, and remembers where

@@ -34,11 +34,11 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         .graph
         .get(&url, Workload::Identity, &step.meter)
         .await?;
-    let page: Page<'_, Organization<'_>> = Page::read(&body)?;
-    let [organization] = page.value.as_slice() else {
+    let organizations = decode(&body)?;
+    let [organization] = organizations.as_slice() else {
         return Err(SyncError::UnexpectedAnswer(format!(
             "{} organisations instead of one",
-            page.value.len()
+            organizations.len()
         )));
     };
     let tenant = step.run.tenant;
@@ -49,11 +49,8 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
     }
     let name = organization.display_name.value().cloned();
     let domains: Vec<VerifiedDomain> = match organization.verified_domains.value() {
-        Some(raw) => serde_json::from_str(raw.get()).or_else(|error| {
-            Err(SyncError::UnexpectedAnswer(format!(
-                "verifiedDomains: {error}"
-            )))
-        })?,
+        Some(raw) => serde_json::from_str(raw.get())
+            .map_err(|error| SyncError::UnexpectedAnswer(format!("verifiedDomains: {error}")))?,
         None => Vec::new(),
     };
     let default_domain = domains
@@ -97,4 +94,9 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         Ok(queries::complete_read(tx, tenant, data_set.name(), None)?)
     })
     .await
+}
+
+pub(super) fn decode(body: &[u8]) -> Result<Vec<Organization<'_>>, SyncError> {
+    let page: Page<'_, Organization<'_>> = Page::read(body)?;
+    Ok(page.value)
 }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{document, finish_full_read};
 use crate::{
+    ids::TenantId,
     inventory::{self, ObjectKind, ObjectRow, documents::SecureScore, text_key},
     microsoft::{page::Page, throttle::Workload},
     store::types::StoredUuid,
@@ -25,28 +26,33 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
     let tenant = step.run.tenant;
     let done = step
         .read_pages(Workload::Security, url, checkpoint, move |body| {
-            let page: Page<'_, SecureScore<'_>> = Page::read(&body)?;
-            let mut rows: Vec<ObjectRow> = page.value.iter().map(row).collect::<Result<_, _>>()?;
-            rows.sort_unstable_by_key(|row| row.key);
-            rows.dedup_by_key(|row| row.key);
-            Ok(DecodedPage {
-                items: page.value.len(),
-                count: page.count.and_then(|count| i64::try_from(count).ok()),
-                next_link: page.next_link.as_deref().map(str::to_owned),
-                delta_link: None,
-                write: Box::new(move |tx| {
-                    Ok(inventory::upsert_objects(
-                        tx,
-                        tenant,
-                        ObjectKind::SecureScore.number(),
-                        generation,
-                        &rows,
-                    )?)
-                }),
-            })
+            decode_page(&body, tenant, generation)
         })
         .await?;
     finish_full_read(step, ObjectKind::SecureScore, done).await
+}
+
+pub(super) fn decode_page(
+    body: &[u8],
+    tenant: TenantId,
+    generation: i64,
+) -> Result<DecodedPage, SyncError> {
+    let page: Page<'_, SecureScore<'_>> = Page::read(body)?;
+    let mut rows: Vec<ObjectRow> = page.value.iter().map(row).collect::<Result<_, _>>()?;
+    rows.sort_unstable_by_key(|row| row.key);
+    rows.dedup_by_key(|row| row.key);
+    Ok(DecodedPage {
+        items: page.value.len(),
+        count: page.count.and_then(|count| i64::try_from(count).ok()),
+        next_link: page.next_link.as_deref().map(str::to_owned),
+        delta_link: None,
+        write: Box::new(move |tx| {
+            let kind = ObjectKind::SecureScore.number();
+            Ok(inventory::upsert_objects(
+                tx, tenant, kind, generation, &rows,
+            )?)
+        }),
+    })
 }
 
 fn row(score: &SecureScore<'_>) -> Result<ObjectRow, SyncError> {

@@ -74,7 +74,11 @@ async fn read_pages(step: &Step, mut checkpoint: Checkpoint) -> Result<Checkpoin
     .await
 }
 
-fn decode_page(body: &[u8], tenant: TenantId, generation: i64) -> Result<DecodedPage, SyncError> {
+pub(super) fn decode_page(
+    body: &[u8],
+    tenant: TenantId,
+    generation: i64,
+) -> Result<DecodedPage, SyncError> {
     let page: Page<'_, User<'_>> = Page::read(body)?;
     let mut rows = PageRows::default();
     for user in &page.value {
@@ -93,7 +97,7 @@ async fn read_changes(step: &Step, checkpoint: Checkpoint) -> Result<(), SyncErr
     finish_changes(step, done).await
 }
 
-fn decode_changes(
+pub(super) fn decode_changes(
     body: &[u8],
     tenant: TenantId,
     generation: i64,
