@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpMessage as _, HttpRequest, HttpResponse,
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     web,
 };
 use serde::{Deserialize, Deserializer, Serialize};
@@ -354,6 +354,10 @@ pub async fn return_from_microsoft(
     request: HttpRequest,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
+    // Looking at the head must not use the state up.
+    if request.method() == Method::HEAD {
+        return Err(Problem::new(&catalogue::INVALID_STATE).into_page());
+    }
     let fields = redirect_fields(request.query_string())
         .ok_or_else(|| Problem::new(&catalogue::INVALID_STATE).into_page())?;
     let bearer = Bearer::Browser {
