@@ -47,10 +47,6 @@ async fn link(caller: &Caller) -> Value {
     reason = "this is a technician's front end, not a client of the product"
 )]
 async fn redirect_of(page: &str) -> Url {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a caller of the product, not the product"
-    )]
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();
