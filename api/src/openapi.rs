@@ -191,7 +191,6 @@ fn operation_mut<'i>(item: &'i mut PathItem, method: &str) -> Option<&'i mut Ope
 
 /// Adds to an operation what follows from its route.
 fn complete(operation: &mut Operation, route: &Route) {
-    operation.operation_id = Some(route.operation.to_owned());
     operation.security = Some(match route.access {
         Access::Open => Vec::new(),
         Access::Metrics => vec![SecurityRequirement::new::<_, [&str; 0], &str>(API_KEY, [])],
