@@ -272,6 +272,10 @@ fn problem_statuses(operation: &Operation, route: &Route) -> Vec<u16> {
     if creates {
         statuses.push(409);
     }
+    let asks_microsoft = ["/connect", "/callback"];
+    if asks_microsoft.iter().any(|part| route.path.contains(part)) {
+        statuses.extend([502, 503, 504]);
+    }
     statuses
 }
 

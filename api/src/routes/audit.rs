@@ -101,7 +101,7 @@ impl FromQuery for AuditParams {
     tag = "audit",
     params(
         ("limit" = Option<u16>, Query, description = "Items of a page", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before", min_length = 44, pattern = "^[A-Za-z0-9_-]+$"),
         ("tenantId" = Option<Uuid>, Query, description = "Only events about this tenant"),
         ("action" = Option<String>, Query, description = "Only events of this action", example = "tenant.connected"),
         ("since" = Option<String>, Query, format = DateTime, description = "Only events from this time on"),

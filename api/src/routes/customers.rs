@@ -137,7 +137,7 @@ impl FromQuery for CustomerParams {
     tag = "customers",
     params(
         ("limit" = Option<u16>, Query, description = "Items of a page", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before", min_length = 44, pattern = "^[A-Za-z0-9_-]+$"),
         ("search" = Option<String>, Query, description = "Text in the name or in a domain", max_length = 200),
         ("active" = Option<bool>, Query, description = "Only active ones, or only others"),
     ),

@@ -186,7 +186,7 @@ macro_rules! collection {
             params(
                 ("tenantId" = Uuid, Path, description = "Entra tenant id"),
                 ("limit" = Option<u16>, Query, description = "Items of a page", minimum = 1, maximum = 1000),
-                ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+                ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before", min_length = 44, pattern = "^[A-Za-z0-9_-]+$"),
                 ("search" = Option<String>, Query, description = "Text in the display name", max_length = 200),
             ),
             responses((status = 200, description = "A page of the collection", body = InventoryList)),
@@ -243,7 +243,7 @@ collection!(
     params(
         ("tenantId" = Uuid, Path, description = "Entra tenant id"),
         ("limit" = Option<u16>, Query, description = "Items of a page", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before", min_length = 44, pattern = "^[A-Za-z0-9_-]+$"),
     ),
     responses((status = 200, description = "A page of the collection", body = InventoryList)),
 )]
@@ -273,7 +273,7 @@ pub async fn list_secure_scores(
         ("tenantId" = Uuid, Path, description = "Entra tenant id"),
         ("groupId" = Uuid, Path, description = "Object id of the group"),
         ("limit" = Option<u16>, Query, description = "Items of a page", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before", min_length = 44, pattern = "^[A-Za-z0-9_-]+$"),
     ),
     responses((status = 200, description = "A page of members: `id`, `@odata.type`, `displayName`", body = InventoryList)),
 )]

@@ -2,8 +2,6 @@
 
 pub mod views;
 
-use std::str::FromStr as _;
-
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{StatusCode, header},
@@ -44,7 +42,7 @@ pub struct CreateSyncRun {
     /// Only these data sets; all when left out.
     #[serde(default, deserialize_with = "not_null")]
     #[schema(nullable = false, min_items = 1, example = json!(["users", "groups"]))]
-    datasets: Option<Vec<String>>,
+    datasets: Option<Vec<DataSetName>>,
 }
 
 /// What a person may ask for.
@@ -66,34 +64,41 @@ impl CreateSyncRun {
     }
 
     fn data_sets(&self) -> Result<Option<Vec<DataSet>>, Problem> {
-        let Some(names) = &self.datasets else {
-            return Ok(None);
-        };
-        let allowed = DataSet::ALL.map(DataSet::name).join(", ");
-        if names.is_empty() {
-            let fault = FieldError::at(
-                "/datasets",
-                "tooFewItems",
-                "Name at least one data set, or leave the field out.",
-            );
-            return Err(Problem::invalid(vec![fault]));
-        }
-        let mut sets = Vec::new();
-        let mut faults = Vec::new();
-        for (position, name) in names.iter().enumerate() {
-            match DataSet::from_str(name) {
-                Ok(set) => sets.push(set),
-                Err(_unknown) => faults.push(FieldError::at(
-                    format!("/datasets/{position}"),
-                    "invalidValue",
-                    format!("Allowed are {allowed}."),
-                )),
+        match self.datasets.as_deref() {
+            None => Ok(None),
+            Some([]) => {
+                let detail = "Name at least one data set, or leave the field out.";
+                let fault = FieldError::at("/datasets", "tooFewItems", detail);
+                Err(Problem::invalid(vec![fault]))
             }
+            Some(names) => Ok(Some(names.iter().map(|name| name.data_set()).collect())),
         }
-        if faults.is_empty() {
-            Ok(Some(sets))
-        } else {
-            Err(Problem::invalid(faults))
+    }
+}
+
+/// A data set by its name.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DataSetName {
+    Organization,
+    Users,
+    Groups,
+    Licenses,
+    SecureScores,
+    Devices,
+    Mailboxes,
+}
+
+impl DataSetName {
+    const fn data_set(self) -> DataSet {
+        match self {
+            Self::Organization => DataSet::Organization,
+            Self::Users => DataSet::Users,
+            Self::Groups => DataSet::Groups,
+            Self::Licenses => DataSet::Licenses,
+            Self::SecureScores => DataSet::SecureScores,
+            Self::Devices => DataSet::Devices,
+            Self::Mailboxes => DataSet::Mailboxes,
         }
     }
 }
@@ -248,7 +253,7 @@ impl FromQuery for RunParams {
     params(
         ("tenantId" = Uuid, Path, description = "Entra tenant id"),
         ("limit" = Option<u16>, Query, description = "Items of a page", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before", min_length = 44, pattern = "^[A-Za-z0-9_-]+$"),
     ),
     responses((status = 200, description = "A page of runs", body = List<SyncRunView>)),
 )]
@@ -329,4 +334,19 @@ pub async fn cancel_sync_run(
     Ok(HttpResponse::Accepted()
         .insert_header((header::LOCATION, location))
         .json(run_json(&run)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_data_set_can_be_asked_for_by_its_name() {
+        for set in DataSet::ALL {
+            let name: DataSetName = serde_json::from_value(json!(set.name())).unwrap();
+            assert_eq!(name.data_set(), set);
+        }
+    }
 }

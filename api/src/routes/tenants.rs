@@ -154,7 +154,7 @@ impl FromQuery for TenantParams {
     tag = "tenants",
     params(
         ("limit" = Option<u16>, Query, description = "Items of a page", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before", min_length = 44, pattern = "^[A-Za-z0-9_-]+$"),
         ("status" = Option<String>, Query, description = "Only in this status; may be repeated"),
         ("customerId" = Option<Uuid>, Query, description = "Only of this customer; may be repeated"),
         ("search" = Option<String>, Query, description = "Text in the name, in a domain or in the id", max_length = 200),
