@@ -254,6 +254,27 @@ impl CloudProfile {
         format!("{}/{tenant}/v2.0", self.authority)
     }
 
+    /// An issuer as this installation names it. Where the authority is overridden, documents may still
+    /// name this cloud's own login hosts; there the overriding authority is meant.
+    pub(crate) fn own_issuer(&self, issuer: &str) -> String {
+        let hosts = self.cloud.login_hosts();
+        if self
+            .authority
+            .host()
+            .is_some_and(|host| hosts.contains(&host))
+        {
+            return issuer.to_owned();
+        }
+        let path = issuer.strip_prefix("https://").and_then(|rest| {
+            let mut below = hosts.iter().filter_map(|host| rest.strip_prefix(host));
+            below.find(|path| path.starts_with('/'))
+        });
+        match path {
+            Some(path) => format!("{}{path}", self.authority),
+            None => issuer.to_owned(),
+        }
+    }
+
     /// The token endpoint of a tenant: never a generic one.
     pub fn token_endpoint(&self, tenant: TenantId) -> Url {
         self.authority

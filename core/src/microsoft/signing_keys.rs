@@ -68,6 +68,14 @@ impl KeySet {
         Some(Self(keys))
     }
 
+    /// The same keys, their issuers as this installation names them.
+    fn named_by(mut self, profile: &CloudProfile) -> Self {
+        for key in &mut self.0 {
+            key.issuer = key.issuer.take().map(|issuer| profile.own_issuer(&issuer));
+        }
+        self
+    }
+
     /// How many keys there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -194,7 +202,8 @@ impl KeyCache {
         if !status.is_success() {
             return Err(unexpected);
         }
-        KeySet::read(&body).ok_or(unexpected)
+        let keys = KeySet::read(&body).ok_or(unexpected)?;
+        Ok(keys.named_by(&self.profile))
     }
 
     fn slot(&self, tenant: TenantId) -> Arc<tokio::sync::Mutex<Option<Document>>> {
