@@ -396,6 +396,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn c10_under_another_authority_the_clouds_own_issuers_mean_that_authority() {
+        let own =
+            CloudProfile::new(MicrosoftCloud::Global, Some("http://127.0.0.1:7"), None).unwrap();
+        let real = "https://login.microsoftonline.com/{tenantid}/v2.0";
+        assert_eq!(own.own_issuer(real), "http://127.0.0.1:7/{tenantid}/v2.0");
+        for foreign in [
+            "https://login.microsoftonline.us/{tenantid}/v2.0",
+            "https://login.microsoftonline.com.evil.example/{tenantid}/v2.0",
+            "http://login.microsoftonline.com/{tenantid}/v2.0",
+        ] {
+            assert_eq!(own.own_issuer(foreign), foreign);
+        }
+        let plain = CloudProfile::new(MicrosoftCloud::Global, None, None).unwrap();
+        assert_eq!(plain.own_issuer(real), real);
+    }
+
+    #[test]
     fn names_of_the_settings_are_read_exactly() {
         for cloud in MicrosoftCloud::ALL {
             assert_eq!(cloud.name().parse(), Ok(cloud));

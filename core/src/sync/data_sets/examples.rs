@@ -92,7 +92,7 @@ fn organisation_licences_scores_and_devices_are_read() {
 fn the_mailbox_report_is_read() {
     for (folder, csv) in texts("mailboxUsageDetail.csv") {
         let rows = mailbox_report::decode(csv.as_bytes()).unwrap();
-        assert_eq!(rows.len(), csv.trim().lines().count() - 1, "{folder}");
+        assert_eq!(rows.len(), records(&csv) - 1, "{folder}");
         assert!(
             rows.iter().all(|row| row.user_principal_name.is_some()),
             "{folder}"
@@ -103,4 +103,18 @@ fn the_mailbox_report_is_read() {
             "{folder}"
         );
     }
+}
+
+/// Lines that end outside quotes: a quoted field may hold a line break of its own.
+fn records(csv: &str) -> usize {
+    let mut quoted = false;
+    let mut count = 0;
+    for character in csv.chars() {
+        match character {
+            '"' => quoted = !quoted,
+            '\n' if !quoted => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
