@@ -78,6 +78,11 @@ impl Engine {
             }
             Err(SyncError::Graph(GraphError::Token(TokenError::Unavailable(error)))) => {
                 tracing::warn!(%error, syncRunId = %context.run, "no token to be had; the run goes on later");
+                // An outage of Microsoft's is no fault of the run: it does not wear out its attempts.
+                let lease = context.lease;
+                self.store
+                    .global(move |tx| queries::forget_attempts(tx, lease.item, lease.fence))
+                    .await?;
                 Ok(Outcome::Later)
             }
             Err(error) => self.lose_access(&context, error).await,
