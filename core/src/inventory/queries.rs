@@ -12,6 +12,7 @@ use crate::{
     store::{
         Scoped, StoreError, on_conn,
         schema::{data_set_states, group_members, inventory_objects as objects},
+        search,
         types::{StoredTime, StoredUuid},
     },
 };
@@ -175,7 +176,7 @@ pub(crate) fn live_documents(
     limit: i64,
 ) -> Result<Vec<(Uuid, String)>, StoreError> {
     let org = tx.org();
-    let pattern = search.map(like_pattern);
+    let pattern = search.map(search::containing);
     let rows: Vec<(StoredUuid, String)> = on_conn!(tx.conn, |c| {
         let mut query = objects::table
             .filter(objects::org_id.eq(org))
@@ -208,7 +209,7 @@ pub(super) fn count_matching(
     kind: ObjectKind,
     search: &str,
 ) -> Result<i64, StoreError> {
-    let (org, pattern) = (tx.org(), like_pattern(search));
+    let (org, pattern) = (tx.org(), search::containing(search));
     Ok(on_conn!(tx.conn, |c| objects::table
         .filter(objects::org_id.eq(org))
         .filter(objects::tenant_id.eq(tenant))
@@ -217,19 +218,6 @@ pub(super) fn count_matching(
         .filter(objects::name.like(&pattern).escape('\\'))
         .select(count_star())
         .get_result(c))?)
-}
-
-/// Finds the text anywhere; what LIKE reads as a wildcard is only a character here.
-fn like_pattern(search: &str) -> String {
-    let mut pattern = String::from("%");
-    for character in search.to_lowercase().chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
 }
 
 /// The documents of the given keys, removed ones included.
