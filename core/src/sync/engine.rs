@@ -106,7 +106,7 @@ impl Engine {
                     runs::cancel_for_tenant(tx, tenant)?;
                     return Ok(None);
                 };
-                if lease.require_held(&mut tx.global()).is_err() {
+                if !lease.is_held(&mut tx.global())? {
                     return Ok(None);
                 }
                 if queries::start_run(tx, tenant, id)? {
@@ -219,7 +219,7 @@ impl Engine {
         let (tenant, run, lease) = (context.tenant, context.run, context.lease);
         self.store
             .write(&context.scope, move |tx| -> Result<_, StoreError> {
-                if lease.require_held(&mut tx.global()).is_err() {
+                if !lease.is_held(&mut tx.global())? {
                     return Ok(());
                 }
                 queries::end_open_data_sets(tx, tenant, run, DataSetState::Failed, &warning)?;

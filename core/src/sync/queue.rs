@@ -111,6 +111,11 @@ impl Lease {
         }
     }
 
+    /// Whether the lease is held at this moment, where losing it is no failure.
+    pub(super) fn is_held(&self, tx: &mut Global<'_>) -> Result<bool, StoreError> {
+        dialect::lease_is_held(tx, self.item, self.fence)
+    }
+
     /// Prolongs the lease.
     pub(crate) fn renew(&self, tx: &mut Global<'_>) -> Result<(), LeaseError> {
         if dialect::renew(tx, self.item, self.fence, LEASE_SECONDS)? {
