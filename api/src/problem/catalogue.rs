@@ -141,9 +141,6 @@ catalogue! {
     CUSTOMER_HAS_TENANTS = "customerHasTenants", CONFLICT, false, "Customer has tenants",
         "The customer cannot be deactivated while tenants are connected for it.",
         someone "Revoke the customer's tenants, or give them to another customer, first.";
-    CUSTOMER_INACTIVE = "customerInactive", UNPROCESSABLE_ENTITY, false, "Customer inactive",
-        "The customer has been deactivated; nothing new can be connected for it.",
-        someone "Activate the customer again, or choose another one.";
 
     // Tenants and syncs
     TENANT_ALREADY_CONNECTED = "tenantAlreadyConnected", CONFLICT, false, "Tenant already connected",
