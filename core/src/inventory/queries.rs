@@ -391,6 +391,49 @@ pub(super) fn as_of(
     Ok(time.flatten().map(|time| time.0))
 }
 
+/// How many members the largest group has, of those that the read of `generation` has seen.
+pub(crate) fn most_members(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    generation: i64,
+) -> Result<i64, StoreError> {
+    let org = tx.org();
+    let most: Option<i64> = on_conn!(tx.conn, |c| group_members::table
+        .filter(group_members::org_id.eq(org))
+        .filter(group_members::tenant_id.eq(tenant))
+        .filter(group_members::generation.eq(generation))
+        .group_by(group_members::group_id)
+        .select(count_star())
+        .order(count_star().desc())
+        .first(c)
+        .optional())?;
+    Ok(most.unwrap_or(0))
+}
+
+/// Groups of which the read of `generation` has seen at least so many members, by id.
+pub(crate) fn large_groups(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    generation: i64,
+    least: i64,
+    after: Uuid,
+    limit: usize,
+) -> Result<Vec<Uuid>, StoreError> {
+    let org = tx.org();
+    let ids: Vec<StoredUuid> = on_conn!(tx.conn, |c| group_members::table
+        .filter(group_members::org_id.eq(org))
+        .filter(group_members::tenant_id.eq(tenant))
+        .filter(group_members::generation.eq(generation))
+        .filter(group_members::group_id.gt(StoredUuid(after)))
+        .group_by(group_members::group_id)
+        .having(count_star().ge(least))
+        .select(group_members::group_id)
+        .order(group_members::group_id)
+        .limit(as_count(limit))
+        .load(c))?;
+    Ok(ids.into_iter().map(|id| id.0).collect())
+}
+
 /// Members that are neither users nor groups and have no name yet, by id: a page of them.
 pub(crate) fn unnamed_members(
     tx: &mut Scoped<'_>,

@@ -3,6 +3,8 @@
 //! A data set that Microsoft refuses ends with a warning and leaves the others alone. Only what
 //! concerns the whole connection, the lease or the store ends the run's work.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
@@ -127,6 +129,7 @@ impl Engine {
                 run: id,
                 kind: run.kind,
                 attempt: work.attempt,
+                moved_on: Arc::default(),
             };
             (context, run)
         }))

@@ -3,15 +3,18 @@
 //! Owns runs, the queue with its leases, the checkpoints and the status document. Refuses to own what
 //! the objects look like (`inventory`) and how Microsoft is asked (`microsoft`).
 
+mod checkpoint;
 mod data_sets;
 mod engine;
 mod error;
 mod mailbox_purposes;
+mod pages;
 mod queries;
 pub mod queue;
 pub mod run;
 pub mod runs;
 mod service;
+mod shard;
 pub mod status;
 mod step;
 mod worker;

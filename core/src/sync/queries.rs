@@ -405,9 +405,11 @@ pub(super) fn may_go_on(
 pub(super) struct StoredDataSet {
     pub(super) state: Option<DataSetState>,
     pub(super) processed: i64,
+    pub(super) expected: Option<i64>,
     pub(super) requests: i64,
     pub(super) retries: i64,
     pub(super) throttled_ms: i64,
+    pub(super) warning: Option<Warning>,
     pub(super) checkpoint: Option<String>,
 }
 
@@ -418,33 +420,40 @@ pub(super) fn stored_data_set_of(
     data_set: DataSet,
 ) -> Result<StoredDataSet, StoreError> {
     let org = tx.org();
-    let row: Option<(String, i64, i64, i64, i64, Option<String>)> =
-        on_conn!(tx.conn, |c| sync_run_data_sets::table
-            .filter(sync_run_data_sets::org_id.eq(org))
-            .filter(sync_run_data_sets::tenant_id.eq(tenant))
-            .filter(sync_run_data_sets::run_id.eq(run))
-            .filter(sync_run_data_sets::name.eq(data_set.name()))
-            .select((
-                sync_run_data_sets::state,
-                sync_run_data_sets::processed,
-                sync_run_data_sets::requests,
-                sync_run_data_sets::retries,
-                sync_run_data_sets::throttled_ms,
-                sync_run_data_sets::checkpoint,
-            ))
-            .first(c)
-            .optional())?;
-    Ok(match row {
-        Some((state, processed, requests, retries, throttled_ms, checkpoint)) => StoredDataSet {
-            state: Some(DataSetState::stored(&state)?),
-            processed,
-            requests,
-            retries,
-            throttled_ms,
-            checkpoint,
-        },
-        None => StoredDataSet::default(),
+    let row = on_conn!(tx.conn, |c| sync_run_data_sets::table
+        .filter(sync_run_data_sets::org_id.eq(org))
+        .filter(sync_run_data_sets::tenant_id.eq(tenant))
+        .filter(sync_run_data_sets::run_id.eq(run))
+        .filter(sync_run_data_sets::name.eq(data_set.name()))
+        .select(StepRow::as_select())
+        .first(c)
+        .optional())?;
+    let Some(row) = row else {
+        return Ok(StoredDataSet::default());
+    };
+    Ok(StoredDataSet {
+        state: Some(DataSetState::stored(&row.state)?),
+        processed: row.processed,
+        expected: row.expected,
+        requests: row.requests,
+        retries: row.retries,
+        throttled_ms: row.throttled_ms,
+        warning: row.warning.as_deref().map(read_warning).transpose()?,
+        checkpoint: row.checkpoint,
     })
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = sync_run_data_sets)]
+struct StepRow {
+    state: String,
+    processed: i64,
+    expected: Option<i64>,
+    requests: i64,
+    retries: i64,
+    throttled_ms: i64,
+    warning: Option<String>,
+    checkpoint: Option<String>,
 }
 
 /// What a step stores about its data set with each commit.
@@ -511,6 +520,7 @@ pub(super) fn end_open_data_sets(
     )
     .set((
         sync_run_data_sets::state.eq(state.as_str()),
+        sync_run_data_sets::expected.eq(sync_run_data_sets::processed.nullable()),
         sync_run_data_sets::warning.eq(Some(write_warning(warning))),
     ))
     .execute(c))?;

@@ -4,13 +4,12 @@
 //! needs to go on after a kill stands in its checkpoint; the data it speaks of was committed with it.
 
 use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicI64, Ordering::Relaxed},
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use serde::{Deserialize, Serialize};
-
 use super::{
+    checkpoint::{Checkpoint, Position},
     error::SyncError,
     queries::{self, DataSetChange, StoredDataSet},
     queue::Lease,
@@ -21,14 +20,8 @@ use crate::{
     access::OrgScope,
     failpoint::failpoint,
     ids::{SyncRunId, TenantId},
-    microsoft::{
-        data_set::DataSet,
-        graph::{GraphSession, GraphUrl},
-        meter::Meter,
-        page::LinkGuard,
-        throttle::Workload,
-    },
-    store::{Scoped, Store, StoreError},
+    microsoft::{data_set::DataSet, graph::GraphSession, meter::Meter},
+    store::{Scoped, Store},
 };
 
 /// What all data sets of a run share.
@@ -43,21 +36,8 @@ pub(super) struct RunContext {
     pub(super) kind: RunKind,
     /// Whether this claim follows one that ended without progress.
     pub(super) attempt: i32,
-}
-
-/// Where a data set goes on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Checkpoint {
-    /// The full read under way; 0 while changes are read.
-    pub(super) generation: i64,
-    /// The next page; `None` when the pages are all in.
-    pub(super) next_link: Option<String>,
-    /// Taken before the full read: the next refresh begins there.
-    pub(super) delta_link: Option<String>,
-    /// Objects read since the read began.
-    pub(super) read: i64,
-    /// How many there will be.
-    pub(super) expected: Option<i64>,
+    /// Whether this claim has committed anything.
+    pub(super) moved_on: Arc<AtomicBool>,
 }
 
 /// One data set at work.
@@ -67,8 +47,19 @@ pub(super) struct Step {
     pub(super) meter: Meter,
     /// What the database knew when this claim began.
     stored: StoredDataSet,
-    processed: AtomicI64,
-    warning: Mutex<Option<Warning>>,
+    /// Held by whoever commits: one page at a time moves the checkpoint on.
+    committing: tokio::sync::Mutex<()>,
+    now: Mutex<Standing>,
+}
+
+/// What moves while a step works.
+struct Standing {
+    checkpoint: Checkpoint,
+    /// Whether there is anything to go on from.
+    begun: bool,
+    processed: i64,
+    expected: Option<i64>,
+    warning: Option<Warning>,
 }
 
 impl Step {
@@ -81,12 +72,21 @@ impl Step {
                 queries::stored_data_set_of(tx, tenant, id, data_set)
             })
             .await?;
+        let checkpoint = stored.checkpoint.as_deref().map(Checkpoint::stored);
+        let checkpoint = checkpoint.transpose()?;
+        let standing = Standing {
+            begun: checkpoint.is_some(),
+            checkpoint: checkpoint.unwrap_or_default(),
+            processed: stored.processed,
+            expected: stored.expected,
+            warning: stored.warning.clone(),
+        };
         Ok(Self {
             run: run.clone(),
             data_set,
             meter: Meter::default(),
-            processed: AtomicI64::new(stored.processed),
-            warning: Mutex::new(None),
+            committing: tokio::sync::Mutex::new(()),
+            now: Mutex::new(standing),
             stored,
         })
     }
@@ -96,71 +96,93 @@ impl Step {
         self.stored.state.is_some_and(DataSetState::has_ended)
     }
 
-    /// Where an earlier claim stopped.
-    pub(super) fn checkpoint(&self) -> Result<Option<Checkpoint>, SyncError> {
-        match &self.stored.checkpoint {
-            Some(text) => {
-                let read = serde_json::from_str(text);
-                Ok(Some(
-                    read.or(Err(StoreError::Corrupt { what: "checkpoint" }))?,
-                ))
-            }
-            None => Ok(None),
-        }
+    /// Where it stands; `None` before anything was begun.
+    pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
+        let now = self.now();
+        now.begun.then(|| now.checkpoint.clone())
+    }
+
+    /// What is read next.
+    pub(super) fn position(&self) -> Position {
+        self.now().checkpoint.position.clone()
+    }
+
+    /// The full read under way; 0 while changes are read.
+    pub(super) fn generation(&self) -> i64 {
+        self.now().checkpoint.generation
+    }
+
+    /// Corrects what the next commit will store: what was found out before the first page.
+    pub(super) fn prepare(&self, correct: impl FnOnce(&mut Checkpoint)) {
+        let mut now = self.now();
+        correct(&mut now.checkpoint);
+        now.begun = true;
     }
 
     /// Something worth knowing although the data set completes.
     pub(super) fn warn(&self, warning: Warning) {
-        *self.warning.lock().unwrap_or_else(PoisonError::into_inner) = Some(warning);
+        self.now().warning = Some(warning);
     }
 
-    /// Begins a full read: a new generation, committed before anything of it is stored.
+    fn now(&self) -> MutexGuard<'_, Standing> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on with the full read under way, or begins one: a new generation, committed before
+    /// anything of it is stored. Returns the generation.
+    pub(super) async fn full_read(&self) -> Result<i64, SyncError> {
+        match self.checkpoint() {
+            Some(checkpoint) if checkpoint.generation > 0 => Ok(checkpoint.generation),
+            Some(_) | None => self.begin_full_read().await,
+        }
+    }
+
+    /// Begins a full read, whatever was under way.
     pub(super) async fn begin_full_read(&self) -> Result<i64, SyncError> {
         let (tenant, name) = (self.run.tenant, self.data_set.name());
-        let checkpoint = self
-            .commit(DataSetState::Running, Checkpoint::default(), move |tx| {
-                Ok(Written {
-                    generation: Some(queries::next_generation(tx, tenant, name)?),
-                    new: 0,
-                })
+        let anew = |checkpoint: &mut Checkpoint| *checkpoint = Checkpoint::default();
+        self.commit(DataSetState::Running, anew, move |tx| {
+            Ok(Written {
+                generation: Some(queries::next_generation(tx, tenant, name)?),
+                new: 0,
             })
-            .await?;
-        Ok(checkpoint.generation)
+        })
+        .await?;
+        Ok(self.now().checkpoint.generation)
     }
 
-    /// Stores a page with the checkpoint that follows it. `write` says how many objects the read had
-    /// not seen before. Returns the checkpoint as it was stored.
+    /// Stores a page, and that the data set has got as far as `advance` says. `write` returns how
+    /// many objects the read had not seen before.
     pub(super) async fn commit_page(
         &self,
-        checkpoint: Checkpoint,
+        advance: impl FnOnce(&mut Checkpoint),
         write: impl FnOnce(&mut Scoped<'_>) -> Result<usize, SyncError> + Send + 'static,
-    ) -> Result<Checkpoint, SyncError> {
+    ) -> Result<(), SyncError> {
         failpoint!("sync.before_page_commit");
-        let stored = self
-            .commit(DataSetState::Running, checkpoint, |tx| {
-                let new = i64::try_from(write(tx)?).unwrap_or(i64::MAX);
-                Ok(Written {
-                    generation: None,
-                    new,
-                })
+        self.commit(DataSetState::Running, advance, |tx| {
+            let new = i64::try_from(write(tx)?).unwrap_or(i64::MAX);
+            Ok(Written {
+                generation: None,
+                new,
             })
-            .await?;
+        })
+        .await?;
         failpoint!("sync.after_page_commit");
-        Ok(stored)
+        Ok(())
     }
 
     /// Ends the data set as complete. `write` does what belongs to that moment.
     pub(super) async fn complete(
         &self,
-        checkpoint: Checkpoint,
         write: impl FnOnce(&mut Scoped<'_>) -> Result<(), SyncError> + Send + 'static,
     ) -> Result<(), SyncError> {
         failpoint!("sync.before_data_set_complete");
-        self.commit(DataSetState::Completed, checkpoint, |tx| {
-            write(tx).map(|()| Written::default())
-        })
+        self.commit(
+            DataSetState::Completed,
+            |_| {},
+            |tx| write(tx).map(|()| Written::default()),
+        )
         .await
-        .map(drop)
     }
 
     /// Stores something beside the pages, under the lease.
@@ -185,21 +207,20 @@ impl Step {
         warning: Warning,
     ) -> Result<(), SyncError> {
         self.warn(warning);
-        self.commit(state, Checkpoint::default(), |_| Ok(Written::default()))
-            .await
-            .map(drop)
+        self.commit(state, |_| {}, |_| Ok(Written::default())).await
     }
 
     async fn commit(
         &self,
         state: DataSetState,
-        mut checkpoint: Checkpoint,
+        advance: impl FnOnce(&mut Checkpoint),
         write: impl FnOnce(&mut Scoped<'_>) -> Result<Written, SyncError> + Send + 'static,
-    ) -> Result<Checkpoint, SyncError> {
+    ) -> Result<(), SyncError> {
+        let _one_at_a_time = self.committing.lock().await;
         let run = self.run.clone();
         let (tenant, id, data_set) = (run.tenant, run.run, self.data_set);
-        let mut change = self.change(state);
-        let stored = run
+        let (mut checkpoint, mut change) = self.change(state, advance);
+        let (checkpoint, change) = run
             .store
             .clone()
             .write(&run.scope.clone(), move |tx| {
@@ -208,108 +229,66 @@ impl Step {
                     return Err(SyncError::Cancelled);
                 }
                 let written = write(tx)?;
-                if run.attempt > 1 {
-                    queries::forget_attempts(&mut tx.global(), run.lease.item, run.lease.fence)?;
-                }
                 checkpoint.generation = written.generation.unwrap_or(checkpoint.generation);
                 checkpoint.read = checkpoint.read.saturating_add(written.new);
                 change.processed = change.processed.max(checkpoint.read);
-                match state {
-                    DataSetState::Completed => change.expected = Some(change.processed),
-                    DataSetState::Running => {
-                        change.expected = checkpoint.expected;
-                        change.checkpoint = Some(write_checkpoint(&checkpoint)?);
-                    }
-                    DataSetState::Pending | DataSetState::Skipped | DataSetState::Failed => {}
+                if state.has_ended() {
+                    change.expected = Some(change.processed);
+                } else {
+                    change.checkpoint = Some(checkpoint.to_text()?);
                 }
                 queries::store_data_set(tx, tenant, id, data_set, &change)?;
                 status::refresh(tx, tenant)?;
-                Ok::<_, SyncError>((checkpoint, change.processed))
+                Ok::<_, SyncError>((checkpoint, change))
             })
             .await?;
-        let (checkpoint, processed) = stored;
-        self.processed.fetch_max(processed, Relaxed);
-        Ok(checkpoint)
+        self.forget_attempts().await?;
+        let mut now = self.now();
+        now.begun = true;
+        now.checkpoint = checkpoint;
+        now.processed = change.processed;
+        now.expected = change.expected;
+        Ok(())
     }
 
-    fn change(&self, state: DataSetState) -> DataSetChange {
+    /// The run moved on: earlier claims that did not no longer count. Once a claim, and in a
+    /// transaction of its own, because the data sets share the lock on the work item.
+    async fn forget_attempts(&self) -> Result<(), SyncError> {
+        if self.run.attempt > 1 && !self.run.moved_on.swap(true, Relaxed) {
+            let lease = self.run.lease;
+            self.run
+                .store
+                .global(move |tx| queries::forget_attempts(tx, lease.item, lease.fence))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// What a commit would store if its transaction wrote nothing.
+    fn change(
+        &self,
+        state: DataSetState,
+        advance: impl FnOnce(&mut Checkpoint),
+    ) -> (Checkpoint, DataSetChange) {
+        let now = self.now();
+        let mut checkpoint = now.checkpoint.clone();
+        advance(&mut checkpoint);
         let reading = self.meter.read();
         let total =
             |before: i64, now: u64| before.saturating_add(i64::try_from(now).unwrap_or(i64::MAX));
-        DataSetChange {
+        let change = DataSetChange {
             state,
-            processed: self.processed.load(Relaxed),
-            expected: None,
+            processed: now.processed,
+            // A read that begins anew keeps what an earlier one knew, until it knows better.
+            expected: checkpoint.expected.or(now.expected),
             requests: total(self.stored.requests, reading.requests),
             retries: total(self.stored.retries, reading.retries),
             throttled_ms: total(self.stored.throttled_ms, reading.throttled_ms),
-            warning: self
-                .warning
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            warning: now.warning.clone(),
             checkpoint: None,
-        }
+        };
+        (checkpoint, change)
     }
-
-    /// Reads the pages of a collection: while one is written the next one is fetched. `decode` turns
-    /// a body into what it says and how it is stored.
-    pub(super) async fn read_pages<D>(
-        &self,
-        workload: Workload,
-        first: GraphUrl,
-        mut checkpoint: Checkpoint,
-        decode: D,
-    ) -> Result<Checkpoint, SyncError>
-    where
-        D: Fn(Vec<u8>) -> Result<DecodedPage, SyncError> + Clone + Send + 'static,
-    {
-        // Headers are not carried by a link: what the first page was asked with, all are.
-        let eventual = first.is_eventual();
-        let mut guard = LinkGuard::new();
-        let mut body = self.run.graph.get(&first, workload, &self.meter).await?;
-        loop {
-            let page = off_thread(decode.clone(), body).await??;
-            let next = match &page.next_link {
-                Some(link) => {
-                    guard.admit(link, page.items)?;
-                    let next = self.run.graph.link(link)?;
-                    Some(if eventual { next.eventual() } else { next })
-                }
-                None => None,
-            };
-            checkpoint.expected = checkpoint.expected.or(page.count);
-            checkpoint.next_link = page.next_link;
-            if page.delta_link.is_some() {
-                checkpoint.delta_link = page.delta_link;
-            }
-            let fetch = async {
-                match next {
-                    Some(next) => Some(self.run.graph.get(&next, workload, &self.meter).await),
-                    None => None,
-                }
-            };
-            let (written, fetched) = tokio::join!(self.commit_page(checkpoint, page.write), fetch);
-            checkpoint = written?;
-            match fetched {
-                Some(next) => body = next?,
-                None => return Ok(checkpoint),
-            }
-        }
-    }
-}
-
-/// Stores a page in the transaction it is given.
-type WritePage = Box<dyn FnOnce(&mut Scoped<'_>) -> Result<usize, SyncError> + Send>;
-
-/// What a page says, and how it is stored.
-pub(super) struct DecodedPage {
-    pub(super) items: usize,
-    pub(super) count: Option<i64>,
-    pub(super) next_link: Option<String>,
-    pub(super) delta_link: Option<String>,
-    /// Stores it, and says how many of its objects the read had not seen before.
-    pub(super) write: WritePage,
 }
 
 /// What a transaction of a step did.
@@ -319,25 +298,4 @@ struct Written {
     generation: Option<i64>,
     /// Objects the read had not seen before.
     new: i64,
-}
-
-fn write_checkpoint(checkpoint: &Checkpoint) -> Result<String, StoreError> {
-    serde_json::to_string(checkpoint).or(Err(StoreError::Corrupt { what: "checkpoint" }))
-}
-
-/// Decodes a body of perhaps a megabyte where it holds up no other tenant.
-async fn off_thread<D>(
-    decode: D,
-    body: Vec<u8>,
-) -> Result<Result<DecodedPage, SyncError>, SyncError>
-where
-    D: FnOnce(Vec<u8>) -> Result<DecodedPage, SyncError> + Send + 'static,
-{
-    match tokio::task::spawn_blocking(move || decode(body)).await {
-        Ok(decoded) => Ok(decoded),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_stopping) => Err(SyncError::Cancelled),
-        },
-    }
 }

@@ -9,4 +9,5 @@ mod flow;
 mod isolation;
 mod sync;
 mod sync_faults;
+mod sync_large;
 mod tenants;

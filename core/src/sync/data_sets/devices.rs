@@ -1,9 +1,6 @@
 //! `devices`: Intune's managed devices, page by page.
 
-use super::{
-    directory::{self, PageRows},
-    document, finish_full_read, guid,
-};
+use super::{directory::PageRows, document, finish_full_read, guid, read_list};
 use crate::{
     ids::TenantId,
     inventory::{self, ObjectKind, ObjectRow, documents::ManagedDevice},
@@ -11,8 +8,9 @@ use crate::{
     store::types::StoredUuid,
     sync::{
         error::SyncError,
+        pages::{DecodedPage, Pages},
         run::Warning,
-        step::{Checkpoint, DecodedPage, Step},
+        step::Step,
     },
 };
 
@@ -27,42 +25,14 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
 }
 
 async fn read_all(step: &Step) -> Result<(), SyncError> {
-    let begun = match step.checkpoint()? {
-        Some(checkpoint) => checkpoint,
-        None => fresh(step).await?,
-    };
-    let resumed = begun.next_link.is_some();
-    let done = match read_pages(step, begun).await {
-        Err(error) if resumed && directory::link_is_stale(&error) => {
-            read_pages(step, fresh(step).await?).await?
-        }
-        done => done?,
-    };
-    finish_full_read(step, ObjectKind::Device, done).await
-}
-
-/// A read from the start.
-async fn fresh(step: &Step) -> Result<Checkpoint, SyncError> {
-    Ok(Checkpoint {
-        generation: step.begin_full_read().await?,
-        ..Checkpoint::default()
-    })
-}
-
-async fn read_pages(step: &Step, checkpoint: Checkpoint) -> Result<Checkpoint, SyncError> {
-    let graph = &step.run.graph;
-    let first = match &checkpoint.next_link {
-        Some(link) => graph.link(link)?,
-        // A kill fell between the last page and the end of the data set.
-        None if checkpoint.read > 0 => return Ok(checkpoint),
-        None => graph.v1(GraphPath::of("deviceManagement/managedDevices")
-            .query("$select", ManagedDevice::SELECT)),
-    };
-    let (tenant, generation) = (step.run.tenant, checkpoint.generation);
-    step.read_pages(Workload::Intune, first, checkpoint, move |body| {
-        decode_page(&body, tenant, generation)
-    })
-    .await
+    let (tenant, generation) = (step.run.tenant, step.full_read().await?);
+    let first =
+        GraphPath::of("deviceManagement/managedDevices").query("$select", ManagedDevice::SELECT);
+    let pages = Pages::new(Workload::Intune, move |body| {
+        decode_page(body, tenant, generation)
+    });
+    read_list(step, &pages, &step.run.graph.v1(first)).await?;
+    finish_full_read(step, ObjectKind::Device).await
 }
 
 pub(super) fn decode_page(

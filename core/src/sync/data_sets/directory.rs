@@ -6,32 +6,36 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::is_refusal;
 use crate::{
     inventory::ObjectRow,
     microsoft::{graph::GraphPath, graph_error::GraphError, page::Page, throttle::Workload},
     sync::{
+        checkpoint::{Checkpoint, Position},
         error::SyncError,
+        pages::Pages,
         queries,
         run::RunKind,
-        step::{Checkpoint, DecodedPage, Step},
+        step::Step,
     },
 };
 
 /// What has to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plan {
-    /// Everything, into this generation, from the start or from a checkpoint.
-    Full(Checkpoint),
-    /// What changed, from a delta link or from a checkpoint within a round.
-    Changes(Checkpoint),
+    /// Everything, from where the step stands.
+    Full,
+    /// What changed, from the link at which the step stands.
+    Changes,
 }
 
 /// Decides between everything and changes: changes only where a delta run has a link to begin with.
 pub(super) async fn plan(step: &Step) -> Result<Plan, SyncError> {
-    if let Some(checkpoint) = step.checkpoint()? {
+    if let Some(checkpoint) = step.checkpoint() {
         return Ok(if checkpoint.generation == 0 {
-            Plan::Changes(checkpoint)
+            Plan::Changes
         } else {
-            Plan::Full(checkpoint)
+            Plan::Full
         });
     }
     if step.run.kind == RunKind::Delta {
@@ -44,16 +48,35 @@ pub(super) async fn plan(step: &Step) -> Result<Plan, SyncError> {
             })
             .await?;
         if let Some(delta_link) = stored.delta_link {
-            return Ok(Plan::Changes(Checkpoint {
-                next_link: Some(delta_link),
-                ..Checkpoint::default()
-            }));
+            step.prepare(|checkpoint| checkpoint.position = Position::Page(delta_link));
+            return Ok(Plan::Changes);
         }
     }
-    Ok(Plan::Full(Checkpoint {
-        generation: step.begin_full_read().await?,
-        ..Checkpoint::default()
-    }))
+    step.begin_full_read().await?;
+    Ok(Plan::Full)
+}
+
+/// How many objects a collection has, by its `$count`. Only to choose the way and to show progress,
+/// so a refusal is no failure.
+pub(super) async fn count(
+    step: &Step,
+    collection: &'static str,
+) -> Result<Option<i64>, GraphError> {
+    let graph = &step.run.graph;
+    let url = graph
+        .v1(GraphPath::of(collection).then("$count"))
+        .eventual();
+    match graph.get(&url, Workload::Identity, &step.meter).await {
+        Ok(body) => {
+            let text = String::from_utf8_lossy(&body);
+            Ok(text.trim_start_matches('\u{feff}').trim().parse().ok())
+        }
+        Err(error) if is_refusal(&error) => {
+            tracing::debug!(%error, collection, "a collection cannot be counted");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether a failure to follow a stored link only means that the link is too old to go on with.
@@ -90,7 +113,7 @@ pub(super) async fn latest_delta_link(
     step: &Step,
     resource: &'static str,
     select: &str,
-) -> Result<Option<String>, SyncError> {
+) -> Result<Option<String>, GraphError> {
     let path = GraphPath::of(resource)
         .then("delta?$deltatoken=latest")
         .query("$select", select);
@@ -102,31 +125,29 @@ pub(super) async fn latest_delta_link(
             tracing::info!(%error, resource, "there is no delta link; refreshes read everything");
             return Ok(None);
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     };
     let page: Page<'_, IgnoredAny> = Page::read(&body)?;
     Ok(page.delta_link.map(Cow::into_owned))
 }
 
-/// Reads a round of changes from the checkpoint's link to its new delta link.
-pub(super) async fn read_changes<D>(
-    step: &Step,
-    checkpoint: Checkpoint,
-    decode: D,
-) -> Result<Checkpoint, SyncError>
-where
-    D: Fn(Vec<u8>) -> Result<DecodedPage, SyncError> + Clone + Send + 'static,
-{
-    let Some(link) = checkpoint.next_link.clone() else {
+/// Reads a round of changes from where the step stands to its new delta link.
+pub(super) async fn read_changes(step: &Step, pages: Pages) -> Result<(), SyncError> {
+    let link = match step.position() {
+        Position::Page(link) => link,
         // A kill fell between the last page and the end of the data set.
-        return Ok(checkpoint);
+        Position::End => return Ok(()),
+        Position::Start
+        | Position::Shards(_)
+        | Position::ExpandedGroups(_)
+        | Position::LargeGroups { .. }
+        | Position::UserSettings { .. } => {
+            return Err(Checkpoint::misplaced().into());
+        }
     };
-    let url = step.run.graph.link(&link)?;
-    let done = step
-        .read_pages(Workload::Identity, url, checkpoint, decode)
-        .await?;
-    match done.delta_link {
-        Some(_) => Ok(done),
+    pages.read_chain(step, step.run.graph.link(&link)?).await?;
+    match step.checkpoint().and_then(|done| done.delta_link) {
+        Some(_) => Ok(()),
         None => Err(SyncError::UnexpectedAnswer(
             "a round of changes without a delta link".to_owned(),
         )),

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{devices, groups, licenses, mailbox_report, organization, secure_scores, users};
-use crate::{ids::TenantId, microsoft::examples::texts, sync::step::DecodedPage};
+use super::{devices, group_pages, licenses, mailbox_report, organization, secure_scores, users};
+use crate::{ids::TenantId, microsoft::examples::texts, sync::pages::DecodedPage};
 
 fn tenant() -> TenantId {
     TenantId::from_uuid(Uuid::nil())
@@ -55,10 +55,18 @@ fn groups_with_their_members_are_read() {
         "groups.page1.json",
     ] {
         for (folder, json) in texts(name) {
-            let page =
-                groups::decode_page(json.as_bytes(), tenant(), 1, groups::Round::Full).unwrap();
+            let round = group_pages::Round::Full;
+            let page = group_pages::decode_delta(json.as_bytes(), tenant(), 1, round).unwrap();
             assert_whole(&page, &json, &folder);
         }
+    }
+}
+
+#[test]
+fn members_of_a_group_are_read_with_their_types() {
+    for (folder, json) in texts("groups.members.json") {
+        let (rows, next_link) = group_pages::decode_members(json.as_bytes(), Uuid::nil()).unwrap();
+        assert_eq!((rows.len(), next_link), (items(&json), None), "{folder}");
     }
 }
 

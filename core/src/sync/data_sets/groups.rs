@@ -1,126 +1,166 @@
-//! `groups` with their memberships: one delta enumeration brings both and the link for later changes.
+//! `groups` with their memberships.
 //!
-//! A large group comes as several items, each with another slice of its members: slices are united,
-//! never replaced. An item with nothing but a slice leaves the group's own row as it is.
+//! A few groups come by one delta enumeration, which brings both and the link for later changes. With
+//! many that takes too many pages: then groups are read with the first twenty of their members, and
+//! those that have more are asked for all of them, twenty groups in a batch.
 
-use std::collections::HashMap;
-
+use futures_util::FutureExt as _;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{
-    directory::{self, Change, Counts, PageRows, Plan},
-    document, guid, held_back_warning,
+    completed,
+    directory::{self, Plan},
+    group_pages::{self, Round},
+    held_back_warning, is_refusal, large_groups, resume,
     users::{current_generation, finish_changes},
 };
 use crate::{
-    ids::TenantId,
-    inventory::{self, Absence, MemberRow, ObjectKind, ObjectRow, documents::Group},
+    inventory::{self, Absence, ObjectKind, documents::Group},
     microsoft::{graph::GraphPath, page::Page, throttle::Workload},
-    store::types::StoredUuid,
     sync::{
+        checkpoint::{Checkpoint, Position},
         error::SyncError,
+        pages::Pages,
         queries,
-        step::{Checkpoint, DecodedPage, Step},
+        step::Step,
     },
 };
 
 /// Name under which the removal of memberships is held back, apart from that of groups.
 const MEMBERSHIPS: &str = "groups/members";
+/// Groups that are enumerated by delta, whose pages hold far fewer groups than those of a list.
+const ENUMERATED: i64 = 300;
 
 /// Reads all groups, or what changed.
 pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
     match directory::plan(step).await? {
-        Plan::Full(checkpoint) => read_all(step, checkpoint).await,
-        Plan::Changes(checkpoint) => match read_changes(step, checkpoint).await {
+        Plan::Full => read_all(step).await,
+        Plan::Changes => match read_changes(step).await {
             Err(error) if directory::link_is_stale(&error) => {
-                let generation = step.begin_full_read().await?;
-                read_all(
-                    step,
-                    Checkpoint {
-                        generation,
-                        ..Checkpoint::default()
-                    },
-                )
-                .await
+                step.begin_full_read().await?;
+                read_all(step).await
             }
             other => other,
         },
     }
 }
 
-async fn read_all(step: &Step, checkpoint: Checkpoint) -> Result<(), SyncError> {
-    let resumed = checkpoint.next_link.is_some();
-    let done = match read_pages(step, checkpoint).await {
-        Err(error) if resumed && directory::link_is_stale(&error) => {
-            let generation = step.begin_full_read().await?;
-            read_pages(
-                step,
-                Checkpoint {
-                    generation,
-                    ..Checkpoint::default()
-                },
-            )
-            .await?
-        }
-        done => done?,
-    };
-    if done.delta_link.is_none() {
-        return Err(SyncError::UnexpectedAnswer(
-            "an enumeration without a delta link".to_owned(),
-        ));
-    }
+async fn read_all(step: &Step) -> Result<(), SyncError> {
+    resume(step, || read_groups(step).boxed()).await?;
     name_other_members(step).await?;
-    finish_full_read(step, done).await
+    finish_full_read(step).await
 }
 
-async fn read_pages(step: &Step, mut checkpoint: Checkpoint) -> Result<Checkpoint, SyncError> {
+async fn read_groups(step: &Step) -> Result<(), SyncError> {
+    if step.position() == Position::Start {
+        choose(step).await?;
+    }
+    match step.position() {
+        Position::ExpandedGroups(_) | Position::LargeGroups { .. } => {}
+        Position::Start
+        | Position::Page(_)
+        | Position::Shards(_)
+        | Position::UserSettings { .. }
+        | Position::End => return enumerate(step).await,
+    }
+    match read_expanded(step).await {
+        Err(SyncError::Graph(error)) if is_refusal(&error) => {
+            tracing::info!(%error, "groups cannot be read with their members");
+        }
+        Err(SyncError::UnexpectedAnswer(error)) => {
+            tracing::info!(%error, "groups cannot be read with their members");
+        }
+        done => return done,
+    }
+    // The other way goes on in the same read: what is stored already is right.
+    step.prepare(|checkpoint| checkpoint.position = Position::Start);
+    enumerate(step).await
+}
+
+/// Chooses the way by the number of groups. Where the delta link is not what the way ends with, it is
+/// taken before anything is read.
+async fn choose(step: &Step) -> Result<(), SyncError> {
+    let count = directory::count(step, "groups").await?;
+    step.prepare(|checkpoint| checkpoint.expected = count);
+    if count.is_none_or(|count| count <= ENUMERATED) {
+        return Ok(());
+    }
+    let delta_link = directory::latest_delta_link(step, "groups", &delta_select()).await?;
+    step.prepare(|checkpoint| {
+        // An earlier link is older, and misses nothing either.
+        checkpoint.delta_link = checkpoint.delta_link.take().or(delta_link);
+        checkpoint.position = Position::ExpandedGroups(None);
+    });
+    Ok(())
+}
+
+fn delta_select() -> String {
+    format!("{},members", Group::SELECT)
+}
+
+/// The delta enumeration, from where the step stands.
+async fn enumerate(step: &Step) -> Result<(), SyncError> {
     let graph = &step.run.graph;
-    let first = match &checkpoint.next_link {
-        Some(link) => graph.link(link)?,
-        None if checkpoint.delta_link.is_some() => return Ok(checkpoint),
-        None => {
-            checkpoint.expected = count(step).await?;
-            graph.v1(GraphPath::of("groups/delta")
-                .query("$select", &format!("{},members", Group::SELECT)))
+    let first = match step.position() {
+        Position::Start => {
+            graph.v1(GraphPath::of("groups/delta").query("$select", &delta_select()))
         }
+        Position::Page(link) => graph.link(&link)?,
+        Position::End => return Ok(()),
+        Position::Shards(_)
+        | Position::ExpandedGroups(_)
+        | Position::LargeGroups { .. }
+        | Position::UserSettings { .. } => return Err(Checkpoint::misplaced().into()),
     };
-    let (tenant, generation) = (step.run.tenant, checkpoint.generation);
-    step.read_pages(Workload::Identity, first, checkpoint, move |body| {
-        decode_page(&body, tenant, generation, Round::Full)
-    })
-    .await
-}
-
-/// How many groups there are: only for the progress, so a refusal is no failure.
-async fn count(step: &Step) -> Result<Option<i64>, SyncError> {
-    let url = step.run.graph.v1("groups/$count").eventual();
-    match step
-        .run
-        .graph
-        .get(&url, Workload::Identity, &step.meter)
-        .await
-    {
-        Ok(body) => {
-            let text = String::from_utf8_lossy(&body);
-            Ok(text.trim_start_matches('\u{feff}').trim().parse().ok())
-        }
-        Err(error) => {
-            tracing::debug!(%error, "groups cannot be counted");
-            Ok(None)
-        }
+    let (tenant, generation) = (step.run.tenant, step.generation());
+    let pages = Pages::new(Workload::Identity, move |body| {
+        group_pages::decode_delta(body, tenant, generation, Round::Full)
+    });
+    pages.read_chain(step, first).await?;
+    match step.checkpoint().and_then(|done| done.delta_link) {
+        Some(_) => Ok(()),
+        None => Err(SyncError::UnexpectedAnswer(
+            "an enumeration without a delta link".to_owned(),
+        )),
     }
 }
 
-async fn read_changes(step: &Step, checkpoint: Checkpoint) -> Result<(), SyncError> {
+/// Groups with the members that `$expand` shows, then the groups that have more.
+async fn read_expanded(step: &Step) -> Result<(), SyncError> {
+    if let Position::ExpandedGroups(next) = step.position() {
+        let graph = &step.run.graph;
+        let first = match next {
+            Some(link) => graph.link(&link)?,
+            None => graph.v1(GraphPath::of("groups?$top=999")
+                .query("$select", Group::SELECT)
+                .query("$expand", "members($select=id)")),
+        };
+        let (tenant, generation) = (step.run.tenant, step.generation());
+        let pages = Pages::new(Workload::Identity, move |body| {
+            group_pages::decode_expanded(body, tenant, generation)
+        });
+        pages
+            .read_chain_by(step, first, |next_link| match next_link {
+                Some(_) => Position::ExpandedGroups(next_link),
+                None => Position::LargeGroups {
+                    after: Uuid::nil(),
+                    least: group_pages::EXPANDED,
+                },
+            })
+            .await?;
+    }
+    large_groups::read(step).await
+}
+
+async fn read_changes(step: &Step) -> Result<(), SyncError> {
     let tenant = step.run.tenant;
     let generation = current_generation(step).await?;
-    let done = directory::read_changes(step, checkpoint, move |body| {
-        decode_page(&body, tenant, generation, Round::Changes)
-    })
-    .await?;
-    finish_changes(step, done).await
+    let pages = Pages::new(Workload::Identity, move |body| {
+        group_pages::decode_delta(body, tenant, generation, Round::Changes)
+    });
+    directory::read_changes(step, pages).await?;
+    finish_changes(step).await
 }
 
 /// Names the members that are neither users nor groups: their names are on no list that we read. A
@@ -172,119 +212,11 @@ struct Named {
     display_name: Option<String>,
 }
 
-/// Groups and memberships of one page: what comes last holds.
-#[derive(Default)]
-struct GroupPage {
-    groups: PageRows,
-    members: HashMap<(Uuid, Uuid), Option<String>>,
-}
-
-/// What a page is part of.
-#[derive(Clone, Copy)]
-pub(super) enum Round {
-    Full,
-    Changes,
-}
-
-pub(super) fn decode_page(
-    body: &[u8],
-    tenant: TenantId,
-    generation: i64,
-    round: Round,
-) -> Result<DecodedPage, SyncError> {
-    let page: Page<'_, &RawValue> = Page::read(body)?;
-    let mut rows = GroupPage::default();
-    for item in &page.value {
-        let change: Change<'_> = directory::read_item(item)?;
-        let key = guid(&change.id)?;
-        rows.take(key, item, change)?;
-    }
-    let counts = match round {
-        Round::Full => Counts::Written,
-        Round::Changes => Counts::Items(page.value.len()),
-    };
-    Ok(DecodedPage {
-        items: page.value.len(),
-        count: page.count.and_then(|count| i64::try_from(count).ok()),
-        next_link: page.next_link.as_deref().map(str::to_owned),
-        delta_link: page.delta_link.as_deref().map(str::to_owned),
-        write: Box::new(move |tx| {
-            let (groups, removed) = rows.groups.into_parts();
-            let written = inventory::upsert_objects(
-                tx,
-                tenant,
-                ObjectKind::Group.number(),
-                generation,
-                &groups,
-            )?;
-            inventory::mark_removed(tx, tenant, ObjectKind::Group, &removed)?;
-            let (there, gone) = split(rows.members);
-            inventory::upsert_members(tx, tenant, generation, &there)?;
-            inventory::remove_members(tx, tenant, &gone)?;
-            Ok(counts.of(written))
-        }),
-    })
-}
-
-impl GroupPage {
-    fn take(&mut self, key: Uuid, item: &RawValue, change: Change<'_>) -> Result<(), SyncError> {
-        if change.removed.is_some() {
-            self.groups.remove(key);
-            return Ok(());
-        }
-        let group: Group<'_> = directory::read_item(item)?;
-        if group.has_properties() {
-            self.groups.put(key, row(key, &group)?);
-        }
-        for member in change.members.into_iter().flatten() {
-            let present = member.removed.is_none();
-            let kind = member
-                .member_type
-                .unwrap_or_else(|| "#microsoft.graph.directoryObject".to_owned());
-            self.members
-                .insert((key, guid(&member.id)?), present.then_some(kind));
-        }
-        Ok(())
-    }
-}
-
-fn row(key: Uuid, group: &Group<'_>) -> Result<ObjectRow, SyncError> {
-    let name = group
-        .display_name
-        .value()
-        .map(String::as_str)
-        .unwrap_or_default();
-    let mail = group.mail.value().map(String::as_str).unwrap_or_default();
-    Ok(ObjectRow {
-        key: StoredUuid(key),
-        name: Some(format!("{name} {mail}").to_lowercase()),
-        document: document(group)?,
-    })
-}
-
-/// Memberships to write, sorted, and to take out.
-fn split(members: HashMap<(Uuid, Uuid), Option<String>>) -> (Vec<MemberRow>, Vec<(Uuid, Uuid)>) {
-    let mut there = Vec::with_capacity(members.len());
-    let mut gone = Vec::new();
-    for ((group, member), kind) in members {
-        match kind {
-            Some(member_type) => there.push(MemberRow {
-                group: StoredUuid(group),
-                member: StoredUuid(member),
-                member_type,
-            }),
-            None => gone.push((group, member)),
-        }
-    }
-    there.sort_unstable_by_key(|row| (row.group, row.member));
-    gone.sort_unstable();
-    (there, gone)
-}
-
 /// As for every data set, and then the same for memberships, unless groups are held back: the
 /// memberships of a group that may still be there say nothing.
-async fn finish_full_read(step: &Step, checkpoint: Checkpoint) -> Result<(), SyncError> {
-    let (tenant, data_set, generation) = (step.run.tenant, step.data_set, checkpoint.generation);
+async fn finish_full_read(step: &Step) -> Result<(), SyncError> {
+    let (tenant, data_set) = (step.run.tenant, step.data_set);
+    let (generation, delta_link) = completed(step)?;
     let (groups, members) = step
         .run
         .store
@@ -304,8 +236,7 @@ async fn finish_full_read(step: &Step, checkpoint: Checkpoint) -> Result<(), Syn
     if let Absence::HeldBack { vanished, known } = groups {
         step.warn(held_back_warning(data_set, vanished, known));
     }
-    let delta_link = checkpoint.delta_link.clone();
-    step.complete(checkpoint, move |tx| {
+    step.complete(move |tx| {
         let held = queries::refresh_state(tx, tenant, data_set.name())?.held_back_generation;
         let groups = inventory::sweep_objects(tx, tenant, ObjectKind::Group, generation, held)?;
         queries::complete_read(tx, tenant, data_set.name(), delta_link.as_deref())?;

@@ -18,14 +18,15 @@ use crate::{
     },
     store::types::StoredUuid,
     sync::{
+        checkpoint::{Checkpoint, Position},
         error::SyncError,
-        step::{Checkpoint, Step},
+        step::Step,
     },
 };
 
 /// Reads all SKUs.
 pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
-    let generation = step.begin_full_read().await?;
+    let generation = step.full_read().await?;
     let subscriptions = subscriptions(step).await?;
     let url = step
         .run
@@ -38,24 +39,22 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         .await?;
     let rows = decode(&body, subscriptions.as_ref())?;
     let expected = i64::try_from(rows.len()).ok();
-    let checkpoint = Checkpoint {
-        generation,
-        expected,
-        ..Checkpoint::default()
+    let advance = |checkpoint: &mut Checkpoint| {
+        checkpoint.expected = expected;
+        checkpoint.position = Position::End;
     };
     let tenant = step.run.tenant;
-    let done = step
-        .commit_page(checkpoint, move |tx| {
-            Ok(inventory::upsert_objects(
-                tx,
-                tenant,
-                ObjectKind::License.number(),
-                generation,
-                &rows,
-            )?)
-        })
-        .await?;
-    finish_full_read(step, ObjectKind::License, done).await
+    step.commit_page(advance, move |tx| {
+        Ok(inventory::upsert_objects(
+            tx,
+            tenant,
+            ObjectKind::License.number(),
+            generation,
+            &rows,
+        )?)
+    })
+    .await?;
+    finish_full_read(step, ObjectKind::License).await
 }
 
 pub(super) fn decode(

@@ -13,11 +13,7 @@ use crate::{
         cloud::CloudService, graph_error::GraphError, page::read_object, throttle::Workload,
     },
     store::{Scoped, StoreError, types::StoredUuid},
-    sync::{
-        error::SyncError,
-        run::Warning,
-        step::{Checkpoint, Step},
-    },
+    sync::{checkpoint::Position, error::SyncError, run::Warning, step::Step},
 };
 
 /// Mailboxes and users handled in one transaction.
@@ -31,64 +27,68 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         .store
         .read(&step.run.scope, move |tx| inventory::read_plans(tx, tenant))
         .await?;
-    let generation = step.begin_full_read().await?;
-    let begun = Checkpoint {
-        generation,
-        ..Checkpoint::default()
-    };
-    let done = match from_report(step, begun).await? {
-        Outcome::Named(done) => {
-            link_to_users(step, generation).await?;
-            done
+    let generation = step.full_read().await?;
+    if step.position() == Position::Start {
+        match from_report(step, generation).await? {
+            Outcome::Named => {
+                link_to_users(step, generation).await?;
+                step.prepare(|checkpoint| checkpoint.position = Position::End);
+            }
+            Outcome::Unusable(warning) => {
+                step.warn(warning);
+                let after = Uuid::nil();
+                step.prepare(|checkpoint| {
+                    checkpoint.position = Position::UserSettings { after };
+                });
+            }
         }
-        Outcome::Unusable(warning, begun) => {
-            step.warn(warning);
-            purposes::read_all(step, begun, plans.as_ref())
-                .await
-                .or_else(needs_mailbox_settings)?
-        }
-    };
-    if done.read == 0 && plans.as_ref().is_some_and(|plans| !plans.has_exchange()) {
+    }
+    purposes::read_all(step, generation, plans.as_ref())
+        .await
+        .map_err(needs_mailbox_settings)?;
+    let none = step.checkpoint().is_some_and(|done| done.read == 0);
+    if none && plans.as_ref().is_some_and(|plans| !plans.has_exchange()) {
         return Err(SyncError::Skipped(Warning::note(
             "notLicensed",
             "Exchange Online is not licensed in this tenant, so there are no mailboxes.",
         )));
     }
-    finish_full_read(step, ObjectKind::Mailbox, done).await
+    finish_full_read(step, ObjectKind::Mailbox).await
 }
 
 /// A refusal of the mailbox settings is about their own permission, not the report's.
-fn needs_mailbox_settings(error: SyncError) -> Result<Checkpoint, SyncError> {
+fn needs_mailbox_settings(error: SyncError) -> SyncError {
     match error {
-        SyncError::Graph(GraphError::AccessDenied(refusal)) => Err(SyncError::Denied {
+        SyncError::Graph(GraphError::AccessDenied(refusal)) => SyncError::Denied {
             permission: "MailboxSettings.Read",
             refusal,
-        }),
+        },
         other @ (SyncError::Graph(_)
         | SyncError::Denied { .. }
         | SyncError::UnexpectedAnswer(_)
         | SyncError::Skipped(_)
         | SyncError::LeaseLost
         | SyncError::Cancelled
-        | SyncError::Store(_)) => Err(other),
+        | SyncError::Store(_)) => other,
     }
 }
 
-/// What the report was good for.
+/// What the usage report was good for.
 enum Outcome {
     /// Its rows are stored.
-    Named(Checkpoint),
+    Named,
     /// It does not exist here or does not name its mailboxes; nothing of it was stored.
-    Unusable(Warning, Checkpoint),
+    Unusable(Warning),
 }
 
-async fn from_report(step: &Step, begun: Checkpoint) -> Result<Outcome, SyncError> {
+/// Stores what the usage report says. After a kill it is downloaded again: its link lives for minutes.
+async fn from_report(step: &Step, generation: i64) -> Result<Outcome, SyncError> {
     let graph = &step.run.graph;
     if !graph.profile().has(CloudService::UsageReports) {
-        return Ok(Outcome::Unusable(not_offered(), begun));
+        return Ok(Outcome::Unusable(not_offered()));
     }
     if names_are_concealed(step).await? == Some(true) {
-        return Ok(Outcome::Unusable(concealed(), begun));
+        return Ok(Outcome::Unusable(concealed()));
     }
     let path = "reports/getMailboxUsageDetail(period='D7')";
     let mut report = match graph
@@ -99,24 +99,22 @@ async fn from_report(step: &Step, begun: Checkpoint) -> Result<Outcome, SyncErro
         Err(error @ GraphError::AccessDenied(_)) => return Err(error.into()),
         Err(error) if is_refusal(&error) => {
             tracing::info!(%error, "the mailbox usage report is not offered");
-            return Ok(Outcome::Unusable(not_offered(), begun));
+            return Ok(Outcome::Unusable(not_offered()));
         }
         Err(error) => return Err(error.into()),
     };
-    let mut done = begun;
     let mut rows = report.next(PAGE).await?;
     // Without the permission to ask for the setting, hashes betray themselves: they have no `@`.
     if !rows.is_empty() && !rows.iter().any(is_named) {
-        return Ok(Outcome::Unusable(concealed(), done));
+        return Ok(Outcome::Unusable(concealed()));
     }
     while !rows.is_empty() {
-        let (tenant, generation) = (step.run.tenant, done.generation);
-        done = step
-            .commit_page(done, move |tx| store_rows(tx, tenant, generation, rows))
+        let tenant = step.run.tenant;
+        step.commit_page(|_| {}, move |tx| store_rows(tx, tenant, generation, rows))
             .await?;
         rows = report.next(PAGE).await?;
     }
-    Ok(Outcome::Named(done))
+    Ok(Outcome::Named)
 }
 
 /// Whether the tenant's reports hide names; `None` when we may not ask.

@@ -5,7 +5,9 @@ mod devices;
 mod directory;
 #[cfg(test)]
 mod examples;
+mod group_pages;
 mod groups;
+mod large_groups;
 mod licenses;
 mod mailbox_report;
 mod mailboxes;
@@ -14,19 +16,22 @@ pub(in crate::sync) mod purposes;
 mod secure_scores;
 mod users;
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{
+    checkpoint::{Checkpoint, Position},
     error::SyncError,
+    pages::Pages,
     queries,
     run::Warning,
-    step::{Checkpoint, Step},
+    step::Step,
 };
 use crate::{
     audit::{self, Action},
     inventory::{self, Absence, ObjectKind},
-    microsoft::{data_set::DataSet, graph_error::GraphError},
+    microsoft::{data_set::DataSet, graph::GraphUrl, graph_error::GraphError},
     store::Scoped,
 };
 
@@ -61,15 +66,59 @@ fn document(object: &impl serde::Serialize) -> Result<String, SyncError> {
         .map_err(|error| SyncError::UnexpectedAnswer(format!("an object cannot be kept: {error}")))
 }
 
+/// Runs a read from where the step stands. Where that is a link that has become too old, the read
+/// begins again from its start, in the same generation: what it has stored is still of this read.
+async fn resume<'a>(
+    step: &Step,
+    read: impl Fn() -> BoxFuture<'a, Result<(), SyncError>>,
+) -> Result<(), SyncError> {
+    let resumed = step.position() != Position::Start;
+    match read().await {
+        Err(error) if resumed && directory::link_is_stale(&error) => {
+            step.prepare(|checkpoint| checkpoint.position = Position::Start);
+            read().await
+        }
+        done => done,
+    }
+}
+
+/// Reads a list that has one chain of pages, from where the step stands.
+async fn read_list(step: &Step, pages: &Pages, first: &GraphUrl) -> Result<(), SyncError> {
+    resume(step, || {
+        async move {
+            let next = match step.position() {
+                Position::Start => first.clone(),
+                Position::Page(link) => step.run.graph.link(&link)?,
+                Position::End => return Ok(()),
+                Position::Shards(_)
+                | Position::ExpandedGroups(_)
+                | Position::LargeGroups { .. }
+                | Position::UserSettings { .. } => {
+                    return Err(Checkpoint::misplaced().into());
+                }
+            };
+            pages.read_chain(step, next).await
+        }
+        .boxed()
+    })
+    .await
+}
+
+/// The generation of a full read that is complete, and the link that its changes begin at.
+fn completed(step: &Step) -> Result<(i64, Option<String>), SyncError> {
+    match step.checkpoint() {
+        Some(checkpoint) if checkpoint.position == Position::End && checkpoint.generation > 0 => {
+            Ok((checkpoint.generation, checkpoint.delta_link))
+        }
+        Some(_) | None => Err(Checkpoint::misplaced().into()),
+    }
+}
+
 /// Ends a complete read: removes what it did not see, or holds the removal back, and remembers where
 /// the next refresh begins.
-async fn finish_full_read(
-    step: &Step,
-    kind: ObjectKind,
-    checkpoint: Checkpoint,
-) -> Result<(), SyncError> {
+async fn finish_full_read(step: &Step, kind: ObjectKind) -> Result<(), SyncError> {
     let (tenant, data_set) = (step.run.tenant, step.data_set);
-    let generation = checkpoint.generation;
+    let (generation, delta_link) = completed(step)?;
     let held_back = step
         .run
         .store
@@ -84,8 +133,7 @@ async fn finish_full_read(
     if let (_, Absence::HeldBack { vanished, known }) = held_back {
         step.warn(held_back_warning(data_set, vanished, known));
     }
-    let delta_link = checkpoint.delta_link.clone();
-    step.complete(checkpoint, move |tx| {
+    step.complete(move |tx| {
         let before = queries::refresh_state(tx, tenant, data_set.name())?.held_back_generation;
         let absence = inventory::sweep_objects(tx, tenant, kind, generation, before)?;
         queries::complete_read(tx, tenant, data_set.name(), delta_link.as_deref())?;

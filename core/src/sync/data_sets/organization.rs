@@ -8,9 +8,10 @@ use crate::{
     microsoft::{graph::GraphPath, page::Page, throttle::Workload},
     store::types::StoredUuid,
     sync::{
+        checkpoint::{Checkpoint, Position},
         error::SyncError,
         queries,
-        step::{Checkpoint, Step},
+        step::Step,
     },
     tenants,
 };
@@ -24,7 +25,7 @@ struct VerifiedDomain {
 
 /// Reads the one object.
 pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
-    let generation = step.begin_full_read().await?;
+    let generation = step.full_read().await?;
     let url = step
         .run
         .graph
@@ -66,34 +67,30 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         name: name.as_deref().map(str::to_lowercase),
         document: document(organization)?,
     };
-    let checkpoint = Checkpoint {
-        generation,
-        expected: Some(1),
-        ..Checkpoint::default()
+    let advance = |checkpoint: &mut Checkpoint| {
+        checkpoint.expected = Some(1);
+        checkpoint.position = Position::End;
     };
-    let data_set = step.data_set;
-    let done = step
-        .commit_page(checkpoint, move |tx| {
-            tenants::note_organization(
-                tx,
-                tenant,
-                name.as_deref(),
-                default_domain.as_deref(),
-                &search,
-            )?;
-            Ok(inventory::upsert_objects(
-                tx,
-                tenant,
-                ObjectKind::Organization.number(),
-                generation,
-                &[row],
-            )?)
-        })
-        .await?;
-    step.complete(done, move |tx| {
-        Ok(queries::complete_read(tx, tenant, data_set.name(), None)?)
+    step.commit_page(advance, move |tx| {
+        tenants::note_organization(
+            tx,
+            tenant,
+            name.as_deref(),
+            default_domain.as_deref(),
+            &search,
+        )?;
+        Ok(inventory::upsert_objects(
+            tx,
+            tenant,
+            ObjectKind::Organization.number(),
+            generation,
+            &[row],
+        )?)
     })
-    .await
+    .await?;
+    let data_set = step.data_set;
+    step.complete(move |tx| Ok(queries::complete_read(tx, tenant, data_set.name(), None)?))
+        .await
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Vec<Organization<'_>>, SyncError> {

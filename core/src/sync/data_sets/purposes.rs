@@ -19,10 +19,7 @@ use crate::{
         page::read_object,
         throttle::Workload,
     },
-    sync::{
-        error::SyncError,
-        step::{Checkpoint, Step},
-    },
+    sync::{checkpoint::Position, error::SyncError, step::Step},
 };
 
 /// Mailboxes asked for between two commits.
@@ -80,27 +77,27 @@ impl Candidate {
     }
 }
 
-/// Reads the mailboxes from the settings of every user who may have one.
+/// Reads the mailboxes from the settings of every user who may have one, from where the step stands
+/// among the users; nothing when it stands elsewhere.
 pub(super) async fn read_all(
     step: &Step,
-    begun: Checkpoint,
+    generation: i64,
     plans: Option<&Plans>,
-) -> Result<Checkpoint, SyncError> {
-    let (tenant, generation) = (step.run.tenant, begun.generation);
-    let mut done = begun;
-    let mut after = None;
-    loop {
+) -> Result<(), SyncError> {
+    let tenant = step.run.tenant;
+    while let Position::UserSettings { after } = step.position() {
         let users = step
             .run
             .store
             .read(&step.run.scope, move |tx| {
-                inventory::live_documents(tx, tenant, ObjectKind::User, after, None, SCAN)
+                inventory::live_documents(tx, tenant, ObjectKind::User, Some(after), None, SCAN)
             })
             .await?;
         let Some((last, _)) = users.last() else {
-            return Ok(done);
+            step.prepare(|checkpoint| checkpoint.position = Position::End);
+            return Ok(());
         };
-        after = Some(*last);
+        let behind_all = *last;
         let mut candidates = Vec::new();
         for (key, text) in &users {
             let candidate: Candidate = parse(text)?;
@@ -111,6 +108,10 @@ pub(super) async fn read_all(
         while !candidates.is_empty() {
             let part: Vec<(Uuid, Candidate)> =
                 candidates.drain(..candidates.len().min(PAGE)).collect();
+            let behind = match (candidates.is_empty(), part.last()) {
+                (false, Some((last, _))) => *last,
+                (true, _) | (_, None) => behind_all,
+            };
             let mut found = BTreeMap::new();
             for (candidate, purpose) in ask(&step.run.graph, part, &step.meter).await? {
                 if let Some(purpose) = purpose {
@@ -118,13 +119,17 @@ pub(super) async fn read_all(
                     found.insert(mailbox_key(&mailbox), mailbox);
                 }
             }
-            done = step
-                .commit_page(done, move |tx| {
-                    write(tx, tenant, generation, found.into_iter())
-                })
-                .await?;
+            step.commit_page(
+                |checkpoint| checkpoint.position = Position::UserSettings { after: behind },
+                move |tx| write(tx, tenant, generation, found.into_iter()),
+            )
+            .await?;
         }
+        step.prepare(|checkpoint| {
+            checkpoint.position = Position::UserSettings { after: behind_all };
+        });
     }
+    Ok(())
 }
 
 /// Asks for the purpose of each of these mailboxes; `None` where there is no mailbox, or one that a

@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use uuid::Uuid;
 
-use super::{document, finish_full_read};
+use super::{document, finish_full_read, read_list};
 use crate::{
     ids::TenantId,
     inventory::{self, ObjectKind, ObjectRow, documents::SecureScore, text_key},
@@ -11,25 +11,20 @@ use crate::{
     store::types::StoredUuid,
     sync::{
         error::SyncError,
-        step::{Checkpoint, DecodedPage, Step},
+        pages::{DecodedPage, Pages},
+        step::Step,
     },
 };
 
 /// Reads all scores. They are few and large, so the page size is left to Microsoft.
 pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
-    let generation = step.begin_full_read().await?;
-    let url = step.run.graph.v1("security/secureScores");
-    let checkpoint = Checkpoint {
-        generation,
-        ..Checkpoint::default()
-    };
-    let tenant = step.run.tenant;
-    let done = step
-        .read_pages(Workload::Security, url, checkpoint, move |body| {
-            decode_page(&body, tenant, generation)
-        })
-        .await?;
-    finish_full_read(step, ObjectKind::SecureScore, done).await
+    let (tenant, generation) = (step.run.tenant, step.full_read().await?);
+    let first = step.run.graph.v1("security/secureScores");
+    let pages = Pages::new(Workload::Security, move |body| {
+        decode_page(body, tenant, generation)
+    });
+    read_list(step, &pages, &first).await?;
+    finish_full_read(step, ObjectKind::SecureScore).await
 }
 
 pub(super) fn decode_page(

@@ -1,78 +1,143 @@
-//! `users`: pages of 999 for a full read, Microsoft's delta for changes.
+//! `users`: pages of 999 for a full read, side by side in a large tenant; Microsoft's delta for changes.
 
+use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
 
 use super::{
     directory::{self, Change, Counts, PageRows, Plan},
-    document, finish_full_read, guid,
+    document, finish_full_read, guid, is_refusal, resume,
 };
 use crate::{
     ids::TenantId,
     inventory::{self, ObjectKind, ObjectRow, documents::User},
-    microsoft::{graph::GraphPath, page::Page, throttle::Workload},
+    microsoft::{
+        graph::{GraphPath, GraphUrl},
+        page::Page,
+        throttle::Workload,
+    },
     store::types::StoredUuid,
     sync::{
+        checkpoint::{Checkpoint, Position},
         error::SyncError,
+        pages::{DecodedPage, Pages},
         queries,
-        step::{Checkpoint, DecodedPage, Step},
+        shard::Shard,
+        step::Step,
     },
 };
+
+/// Users that are read in one chain of pages: with more of them, shards side by side are faster.
+const ONE_CHAIN: i64 = 5_000;
 
 /// Reads all users, or what changed.
 pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
     match directory::plan(step).await? {
-        Plan::Full(checkpoint) => read_all(step, checkpoint).await,
-        Plan::Changes(checkpoint) => match read_changes(step, checkpoint).await {
+        Plan::Full => read_all(step).await,
+        Plan::Changes => match read_changes(step).await {
             Err(error) if directory::link_is_stale(&error) => {
-                let generation = step.begin_full_read().await?;
-                read_all(
-                    step,
-                    Checkpoint {
-                        generation,
-                        ..Checkpoint::default()
-                    },
-                )
-                .await
+                step.begin_full_read().await?;
+                read_all(step).await
             }
             other => other,
         },
     }
 }
 
-async fn read_all(step: &Step, mut checkpoint: Checkpoint) -> Result<(), SyncError> {
-    let resumed = checkpoint.next_link.is_some();
-    match read_pages(step, checkpoint.clone()).await {
-        Err(error) if resumed && directory::link_is_stale(&error) => {
-            checkpoint = Checkpoint {
-                generation: step.begin_full_read().await?,
-                ..Checkpoint::default()
-            };
-            let done = read_pages(step, checkpoint).await?;
-            finish_full_read(step, ObjectKind::User, done).await
-        }
-        done => finish_full_read(step, ObjectKind::User, done?).await,
+async fn read_all(step: &Step) -> Result<(), SyncError> {
+    resume(step, || read_pages(step).boxed()).await?;
+    finish_full_read(step, ObjectKind::User).await
+}
+
+async fn read_pages(step: &Step) -> Result<(), SyncError> {
+    if step.position() == Position::Start {
+        choose(step).await?;
+    }
+    match step.position() {
+        Position::Shards(_) => read_shards(step).await,
+        Position::Start
+        | Position::Page(_)
+        | Position::ExpandedGroups(_)
+        | Position::LargeGroups { .. }
+        | Position::UserSettings { .. }
+        | Position::End => read_chain(step).await,
     }
 }
 
-async fn read_pages(step: &Step, mut checkpoint: Checkpoint) -> Result<Checkpoint, SyncError> {
+/// Takes the delta link before anything is read, and chooses the way by the number of users.
+async fn choose(step: &Step) -> Result<(), SyncError> {
+    let (delta_link, count) = tokio::try_join!(
+        directory::latest_delta_link(step, "users", User::SELECT),
+        directory::count(step, "users"),
+    )?;
+    if let Some(users) = count.and_then(|count| u64::try_from(count).ok()) {
+        step.run.graph.tenant_has_users(users);
+    }
+    step.prepare(|checkpoint| {
+        // An earlier link is older, and misses nothing either.
+        checkpoint.delta_link = checkpoint.delta_link.take().or(delta_link);
+        checkpoint.expected = count;
+        if count.is_some_and(|count| count > ONE_CHAIN) {
+            checkpoint.position = Position::all_shards();
+        }
+    });
+    Ok(())
+}
+
+async fn read_shards(step: &Step) -> Result<(), SyncError> {
+    match pages(step)
+        .read_shards(step, |shard| shard_url(step, shard))
+        .await
+    {
+        Ok(()) => {}
+        Err(SyncError::Graph(error)) if is_refusal(&error) => {
+            tracing::info!(%error, "users cannot be read in shards");
+            step.prepare(|checkpoint| checkpoint.position = Position::Start);
+            return read_chain(step).await;
+        }
+        Err(error) => return Err(error),
+    }
+    let done = step.checkpoint().unwrap_or_default();
+    if done.expected.is_some_and(|expected| done.read < expected) {
+        tracing::info!(read = done.read, expected = ?done.expected, "shards of users do not make up the whole");
+        step.prepare(|checkpoint| checkpoint.position = Position::Start);
+        return read_chain(step).await;
+    }
+    step.prepare(|checkpoint| checkpoint.position = Position::End);
+    Ok(())
+}
+
+/// Reads all pages one after the other. What is stored already is not counted again.
+async fn read_chain(step: &Step) -> Result<(), SyncError> {
     let graph = &step.run.graph;
-    let first = match &checkpoint.next_link {
+    let first = match step.position() {
+        Position::Start => graph
+            .v1(GraphPath::of("users?$top=999&$count=true").query("$select", User::SELECT))
+            .eventual(),
         // The link carries the count of the first page, but not the header that counting needs.
-        Some(link) => graph.link(link)?.eventual(),
-        None if checkpoint.read > 0 => return Ok(checkpoint),
-        None => {
-            checkpoint.delta_link =
-                directory::latest_delta_link(step, "users", User::SELECT).await?;
-            graph
-                .v1(GraphPath::of("users?$top=999&$count=true").query("$select", User::SELECT))
-                .eventual()
+        Position::Page(link) => graph.link(&link)?.eventual(),
+        Position::End => return Ok(()),
+        Position::Shards(_)
+        | Position::ExpandedGroups(_)
+        | Position::LargeGroups { .. }
+        | Position::UserSettings { .. } => {
+            return Err(Checkpoint::misplaced().into());
         }
     };
-    let (tenant, generation) = (step.run.tenant, checkpoint.generation);
-    step.read_pages(Workload::Identity, first, checkpoint, move |body| {
-        decode_page(&body, tenant, generation)
+    pages(step).read_chain(step, first).await
+}
+
+fn shard_url(step: &Step, shard: Shard) -> GraphUrl {
+    let path = GraphPath::of("users?$top=999&$count=true")
+        .query("$select", User::SELECT)
+        .query("$filter", &shard.filter("userPrincipalName"));
+    step.run.graph.v1(path).eventual()
+}
+
+fn pages(step: &Step) -> Pages {
+    let (tenant, generation) = (step.run.tenant, step.generation());
+    Pages::new(Workload::Identity, move |body| {
+        decode_page(body, tenant, generation)
     })
-    .await
 }
 
 pub(super) fn decode_page(
@@ -88,14 +153,14 @@ pub(super) fn decode_page(
     Ok(decoded(&page, tenant, generation, rows, Counts::Written))
 }
 
-async fn read_changes(step: &Step, checkpoint: Checkpoint) -> Result<(), SyncError> {
+async fn read_changes(step: &Step) -> Result<(), SyncError> {
     let tenant = step.run.tenant;
     let generation = current_generation(step).await?;
-    let done = directory::read_changes(step, checkpoint, move |body| {
-        decode_changes(&body, tenant, generation)
-    })
-    .await?;
-    finish_changes(step, done).await
+    let pages = Pages::new(Workload::Identity, move |body| {
+        decode_changes(body, tenant, generation)
+    });
+    directory::read_changes(step, pages).await?;
+    finish_changes(step).await
 }
 
 pub(super) fn decode_changes(
@@ -176,10 +241,10 @@ pub(super) async fn current_generation(step: &Step) -> Result<i64, SyncError> {
 }
 
 /// Ends a round of changes: the next one begins at its delta link.
-pub(super) async fn finish_changes(step: &Step, checkpoint: Checkpoint) -> Result<(), SyncError> {
+pub(super) async fn finish_changes(step: &Step) -> Result<(), SyncError> {
     let (tenant, name) = (step.run.tenant, step.data_set.name());
-    let delta_link = checkpoint.delta_link.clone();
-    step.complete(checkpoint, move |tx| {
+    let delta_link = step.checkpoint().and_then(|done| done.delta_link);
+    step.complete(move |tx| {
         Ok(queries::complete_read(
             tx,
             tenant,

@@ -1,0 +1,182 @@
+//! Reading the pages of a collection: one chain of pages, or the chains of its shards side by side.
+//!
+//! While a page is written the next one is fetched, and no more than that: memory does not grow with
+//! the collection.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
+
+use super::{
+    checkpoint::{Checkpoint, Position},
+    error::SyncError,
+    shard::Shard,
+    step::Step,
+};
+use crate::{
+    microsoft::{graph::GraphUrl, page::LinkGuard, throttle::Workload},
+    store::Scoped,
+};
+
+/// Shards that are read at the same time.
+const SHARDS_AT_ONCE: usize = 8;
+
+/// What a page says, and how it is stored.
+pub(super) struct DecodedPage {
+    pub(super) items: usize,
+    pub(super) count: Option<i64>,
+    pub(super) next_link: Option<String>,
+    pub(super) delta_link: Option<String>,
+    /// Stores it, and says how many of its objects the read had not seen before.
+    pub(super) write: WritePage,
+}
+
+/// Stores a page in the transaction it is given.
+type WritePage = Box<dyn FnOnce(&mut Scoped<'_>) -> Result<usize, SyncError> + Send>;
+
+/// Turns a body into what it says and how it is stored.
+type DecodePage = dyn Fn(&[u8]) -> Result<DecodedPage, SyncError> + Send + Sync;
+
+/// The pages of a collection, and how they are understood.
+#[derive(Clone)]
+pub(super) struct Pages {
+    workload: Workload,
+    decode: Arc<DecodePage>,
+}
+
+impl Pages {
+    /// Pages that draw on this budget and are decoded like this.
+    pub(super) fn new(
+        workload: Workload,
+        decode: impl Fn(&[u8]) -> Result<DecodedPage, SyncError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            workload,
+            decode: Arc::new(decode),
+        }
+    }
+
+    /// Reads one chain of pages to its end, and keeps the count and the delta link it tells.
+    pub(super) async fn read_chain(&self, step: &Step, first: GraphUrl) -> Result<(), SyncError> {
+        self.read_chain_by(step, first, |next_link| {
+            next_link.map_or(Position::End, Position::Page)
+        })
+        .await
+    }
+
+    /// The same where the checkpoint has another way to say what comes next.
+    pub(super) async fn read_chain_by(
+        &self,
+        step: &Step,
+        first: GraphUrl,
+        behind: impl Fn(Option<String>) -> Position,
+    ) -> Result<(), SyncError> {
+        self.follow(step, first, |checkpoint, page| {
+            checkpoint.expected = checkpoint.expected.or(page.count);
+            checkpoint.position = behind(page.next_link);
+            if page.delta_link.is_some() {
+                checkpoint.delta_link = page.delta_link;
+            }
+        })
+        .await
+    }
+
+    /// Reads a chain of pages of which the checkpoint does not tell: after a kill it is read again.
+    pub(super) async fn read_beside(&self, step: &Step, first: GraphUrl) -> Result<(), SyncError> {
+        self.follow(step, first, |_, _| {}).await
+    }
+
+    /// Reads the shards that the checkpoint says are open, each to its end. `first` is where a shard
+    /// begins.
+    pub(super) async fn read_shards(
+        &self,
+        step: &Step,
+        first: impl Fn(Shard) -> GraphUrl,
+    ) -> Result<(), SyncError> {
+        let Position::Shards(open) = step.position() else {
+            return Err(Checkpoint::misplaced().into());
+        };
+        let mut chains: Vec<BoxFuture<'_, Result<(), SyncError>>> = Vec::new();
+        for open in open {
+            let shard = open.shard;
+            let from = match &open.next_link {
+                Some(link) => step.run.graph.link(link)?.eventual(),
+                None => first(shard),
+            };
+            chains.push(Box::pin(self.follow(
+                step,
+                from,
+                move |checkpoint, page| {
+                    checkpoint.position.move_shard(shard, page.next_link);
+                },
+            )));
+        }
+        stream::iter(chains)
+            .buffer_unordered(SHARDS_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// Follows the links from a first page to the last one. `advance` moves the checkpoint behind
+    /// each page.
+    async fn follow(
+        &self,
+        step: &Step,
+        first: GraphUrl,
+        advance: impl Fn(&mut Checkpoint, Told),
+    ) -> Result<(), SyncError> {
+        // Headers are not carried by a link: what the first page was asked with, all are.
+        let eventual = first.is_eventual();
+        let (graph, meter) = (&step.run.graph, &step.meter);
+        let mut guard = LinkGuard::new();
+        let mut body = graph.get(&first, self.workload, meter).await?;
+        loop {
+            let page = self.decoded(body).await?;
+            let next = match &page.next_link {
+                Some(link) => {
+                    guard.admit(link, page.items)?;
+                    let next = graph.link(link)?;
+                    Some(if eventual { next.eventual() } else { next })
+                }
+                None => None,
+            };
+            let told = Told {
+                count: page.count,
+                next_link: page.next_link,
+                delta_link: page.delta_link,
+            };
+            let fetch = async {
+                match next {
+                    Some(next) => Some(graph.get(&next, self.workload, meter).await),
+                    None => None,
+                }
+            };
+            let stored = step.commit_page(|checkpoint| advance(checkpoint, told), page.write);
+            let (stored, fetched) = tokio::join!(stored, fetch);
+            stored?;
+            match fetched {
+                Some(next) => body = next?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Decodes a body of perhaps a megabyte where it holds up no other tenant.
+    async fn decoded(&self, body: Vec<u8>) -> Result<DecodedPage, SyncError> {
+        let decode = Arc::clone(&self.decode);
+        match tokio::task::spawn_blocking(move || decode(&body)).await {
+            Ok(decoded) => decoded,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_stopping) => Err(SyncError::Cancelled),
+            },
+        }
+    }
+}
+
+/// What a page tells beside its objects.
+struct Told {
+    count: Option<i64>,
+    next_link: Option<String>,
+    delta_link: Option<String>,
+}
