@@ -1,5 +1,7 @@
 //! What is measured, as Prometheus reads it. Labels come from closed sets, never from ids.
 
+mod measured;
+
 use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
@@ -167,8 +169,10 @@ impl Metrics {
         self.connections
             .with_label_values(&["idle"])
             .set(idle.into());
+        let mut families = self.registry.gather();
+        families.extend(measured::families(self.store.measures()));
         let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
     }
 

@@ -74,6 +74,13 @@ impl AppState {
         })
     }
 
+    /// Whether it is the bearer token of `/metrics`.
+    pub fn is_metrics_token(&self, presented: &str) -> bool {
+        self.metrics_token
+            .as_ref()
+            .is_some_and(|token| token.matches(presented))
+    }
+
     /// Whether they reach it by TLS.
     pub fn is_https(&self) -> bool {
         self.public_url().starts_with("https://")

@@ -290,6 +290,7 @@ pub fn services(
             .because(error)
             .advise("Install the system's certificate authorities (Debian: ca-certificates).")
     })?;
+    let outbound = outbound.with_measures(Arc::clone(store.measures()));
     let identity = identity(&http.public_url, microsoft, &outbound, store.clock())?;
     let graph = GraphClient::new(
         identity.clone(),

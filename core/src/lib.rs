@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod installation;
 pub mod inventory;
+pub mod measures;
 pub mod microsoft;
 pub mod names;
 pub mod organizations;

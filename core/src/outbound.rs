@@ -5,10 +5,17 @@
 //! except to the machine itself. Bodies are read by [`read_capped`], so that an answer can never be
 //! larger than its reader allowed.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use reqwest::{Client, Request, Response, redirect::Policy};
 use url::{Host, Url};
+
+pub use crate::measures::Upstream;
+use crate::measures::{Measures, Outcome};
 
 /// How long an outgoing request may take.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +94,7 @@ pub struct Outbound {
     remote: Client,
     /// For the machine itself: never through a proxy.
     local: Client,
+    measures: Arc<Measures>,
 }
 
 impl Outbound {
@@ -98,24 +106,44 @@ impl Outbound {
         Ok(Self {
             remote: build(limits, Reach::Remote)?,
             local: build(limits, Reach::Local)?,
+            measures: Arc::default(),
         })
     }
 
-    /// Sends a request to an allowed address and returns the head of the answer. Redirects come back
-    /// as answers.
+    /// The same client, which counts there what it sends.
+    pub fn with_measures(self, measures: Arc<Measures>) -> Self {
+        Self { measures, ..self }
+    }
+
+    /// Counts a wait that an upstream caused by limiting us.
+    pub(crate) fn count_throttled(&self, upstream: Upstream, wait: Duration) {
+        self.measures.throttled(upstream, wait);
+    }
+
+    /// Sends a request to an allowed address, counts it as one to this upstream, and returns the head
+    /// of the answer. Redirects come back as answers.
     ///
     /// # Errors
     /// See [`OutboundError`]; an HTTP error status is an answer, not an error.
-    pub async fn execute(&self, request: Request) -> Result<Response, OutboundError> {
+    pub async fn execute(
+        &self,
+        upstream: Upstream,
+        request: Request,
+    ) -> Result<Response, OutboundError> {
         let client = match target(request.url()) {
             Some(Reach::Remote) => &self.remote,
             Some(Reach::Local) => &self.local,
             None => return Err(OutboundError::TargetRefused),
         };
-        client
+        let begun = Instant::now();
+        let answer = client
             .execute(request)
             .await
-            .map_err(OutboundError::from_reqwest)
+            .map_err(OutboundError::from_reqwest);
+        if let Some(outcome) = outcome_of(&answer) {
+            self.measures.requested(upstream, outcome, begun.elapsed());
+        }
+        answer
     }
 }
 
@@ -150,6 +178,21 @@ fn build(limits: Limits, reach: Reach) -> Result<Client, OutboundError> {
         Reach::Local => builder.no_proxy(),
     };
     builder.build().map_err(OutboundError::from_reqwest)
+}
+
+/// What a request came to; `None` when there was nothing to send.
+fn outcome_of(answer: &Result<Response, OutboundError>) -> Option<Outcome> {
+    match answer {
+        Ok(response) => Some(Outcome::of_status(response.status().as_u16())),
+        Err(
+            OutboundError::NotConnected(_)
+            | OutboundError::TimedOut(_)
+            | OutboundError::Interrupted(_),
+        ) => Some(Outcome::Unreachable),
+        Err(
+            OutboundError::TargetRefused | OutboundError::Build(_) | OutboundError::TooLarge { .. },
+        ) => None,
+    }
 }
 
 fn target(url: &Url) -> Option<Reach> {
@@ -231,7 +274,9 @@ mod tests {
 
     async fn fetch(answer: Answer, limit: usize) -> Result<Vec<u8>, OutboundError> {
         let server = ScriptedServer::start(move |_seen, _before| answer.clone()).await;
-        let response = impatient().execute(get(&server.origin)).await?;
+        let response = impatient()
+            .execute(Upstream::Graph, get(&server.origin))
+            .await?;
         read_capped(response, limit).await
     }
 
@@ -244,7 +289,7 @@ mod tests {
             "http://10.0.0.1/",
             "ftp://127.0.0.1/",
         ] {
-            let refused = outbound.execute(get(url)).await;
+            let refused = outbound.execute(Upstream::Graph, get(url)).await;
             assert!(
                 matches!(refused, Err(OutboundError::TargetRefused)),
                 "{url}"
@@ -267,7 +312,10 @@ mod tests {
                 Answer::json(status, "").with("location", "/elsewhere")
             })
             .await;
-            let response = impatient().execute(get(&server.origin)).await.unwrap();
+            let response = impatient()
+                .execute(Upstream::Graph, get(&server.origin))
+                .await
+                .unwrap();
             assert_eq!(response.status().as_u16(), status);
             assert_eq!(server.seen().len(), 1);
             assert!(
@@ -325,12 +373,55 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_sent_is_counted_by_what_came_back_and_nothing_else_is() {
+        let measures = Arc::new(Measures::default());
+        let outbound = impatient().with_measures(Arc::clone(&measures));
+        let answers = [
+            Answer::json(200, ""),
+            Answer::json(429, ""),
+            Answer::json(404, ""),
+            Answer::json(503, ""),
+            Answer::HangUp,
+        ];
+        let number = answers.len();
+        let server = ScriptedServer::start(move |_seen, before| answers[before].clone()).await;
+        for _ in 0..number {
+            drop(
+                outbound
+                    .execute(Upstream::Reports, get(&server.origin))
+                    .await,
+            );
+        }
+        drop(
+            outbound
+                .execute(Upstream::Graph, get("http://10.0.0.1/"))
+                .await,
+        );
+        for ([upstream, outcome], number) in measures.requests.read() {
+            assert_eq!(
+                number,
+                u64::from(upstream == "reports"),
+                "{upstream} {outcome}"
+            );
+        }
+        let took: u64 = measures
+            .request_duration
+            .read()
+            .map(|(_, spread)| spread.count)
+            .sum();
+        assert_eq!(took, 5);
+    }
+
+    #[tokio::test]
     async fn r8_what_was_surely_not_sent_is_told_from_what_may_have_been() {
         let closed = {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             format!("http://{}/?secret=1", listener.local_addr().unwrap())
         };
-        let refused = impatient().execute(get(&closed)).await.unwrap_err();
+        let refused = impatient()
+            .execute(Upstream::Graph, get(&closed))
+            .await
+            .unwrap_err();
         assert!(matches!(refused, OutboundError::NotConnected(_)) && refused.nothing_was_sent());
         assert!(!format!("{refused:?}").contains("secret"));
         let lost = fetch(Answer::HangUp, 100).await.unwrap_err();

@@ -399,8 +399,13 @@ impl TestApp {
 
     /// Starts the server and waits until it listens.
     pub async fn serve(&mut self) {
+        self.serve_as("all").await;
+    }
+
+    /// Starts it in one of its roles.
+    pub async fn serve_as(&mut self, role: &str) {
         let mut child = self
-            .command(&["serve"])
+            .command(&["serve", "--role", role])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -25,11 +25,7 @@ pub async fn get_metrics(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let presented = bearer(request.headers());
-    let has_token = match (&state.metrics_token, &presented) {
-        (Some(token), Some(presented)) => token.matches(presented),
-        (Some(_) | None, Some(_) | None) => false,
-    };
-    if !has_token {
+    if !presented.is_some_and(|token| state.is_metrics_token(&token)) {
         require_only_owner(&caller, &state).await?;
     }
     let text = state.metrics.render().map_err(Problem::internal)?;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{Action, canonical::canonical_json, chain::AuditRecord, queries};
 use crate::{
     ids::{AuditEventId, TenantId},
+    measures::Fact,
     store::{Scoped, StoreError},
 };
 
@@ -41,5 +42,7 @@ pub fn record(
     let hash = record.hash(&previous).or(Err(StoreError::Corrupt {
         what: "audit details",
     }))?;
-    queries::append(tx, &record, &hash)
+    queries::append(tx, &record, &hash)?;
+    tx.count(Fact::AuditEvent);
+    Ok(())
 }

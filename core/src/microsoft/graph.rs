@@ -29,7 +29,7 @@ use crate::{
         retry_after,
         throttle::{Limiter, Permit, Throttle, Workload},
     },
-    outbound::{Outbound, OutboundError, read_capped},
+    outbound::{Outbound, OutboundError, Upstream, read_capped},
 };
 
 pub use crate::microsoft::{
@@ -259,6 +259,8 @@ impl GraphSession {
         let mut refused_token: Option<Arc<AppToken>> = None;
         loop {
             let mut permit = self.throttle().admit(&limiter, ask.units, ask.meter).await;
+            self.http()
+                .count_throttled(Upstream::Graph, permit.waited());
             let token = self
                 .inner()
                 .identity
@@ -309,7 +311,7 @@ impl GraphSession {
         let response = self
             .inner()
             .http
-            .execute(request)
+            .execute(Upstream::Graph, request)
             .await
             .map_err(Setback::of_outbound)?;
         let status = response.status();

@@ -10,7 +10,7 @@ use crate::{
         meter::Meter,
         throttle::Workload,
     },
-    outbound::next_chunk,
+    outbound::{Upstream, next_chunk},
 };
 
 /// A report while it is downloaded, piece by piece.
@@ -81,8 +81,14 @@ impl GraphSession {
                     });
                 }
                 // The address is good for minutes only: begin anew, not at the download.
-                Err(GraphError::Unavailable { .. }) if patience.backoff.allows_after(attempt) => {
-                    tokio::time::sleep(patience.backoff.wait(attempt)).await;
+                Err(GraphError::Unavailable { status, .. })
+                    if patience.backoff.allows_after(attempt) =>
+                {
+                    let wait = patience.backoff.wait(attempt);
+                    tokio::time::sleep(wait).await;
+                    if status == Some(StatusCode::TOO_MANY_REQUESTS.as_u16()) {
+                        self.http().count_throttled(Upstream::Reports, wait);
+                    }
                     meter.count_retry();
                     attempt += 1;
                 }
@@ -104,7 +110,11 @@ impl GraphSession {
         let mut request = Request::new(Method::GET, url);
         *request.timeout_mut() = Some(self.patience().report_time);
         meter.count_request();
-        let response = self.http().execute(request).await.map_err(unavailable)?;
+        let response = self
+            .http()
+            .execute(Upstream::Reports, request)
+            .await
+            .map_err(unavailable)?;
         match response.status() {
             StatusCode::OK => Ok(response),
             status if status.is_redirection() => Err(GraphError::ForeignLink),

@@ -27,7 +27,7 @@ use crate::{
         consent_doctor::{self, Retry},
         token_answer::{ProtocolClient, TokenAnswer},
     },
-    outbound::{Outbound, OutboundError, read_capped},
+    outbound::{Outbound, OutboundError, Upstream, read_capped},
     secrets::SecretText,
 };
 
@@ -335,7 +335,7 @@ impl<'c> AsyncHttpClient<'c> for Carrier<'_> {
                 .map_err(|error| CarrierError::Outbound(OutboundError::Build(error)))?;
             let response = self
                 .0
-                .execute(request)
+                .execute(Upstream::Login, request)
                 .await
                 .map_err(CarrierError::Outbound)?;
             let status = response.status();

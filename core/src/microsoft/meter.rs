@@ -50,18 +50,19 @@ impl Meter {
         self.retries.fetch_add(1, Relaxed);
     }
 
-    /// Counts a wait that has ended just now.
-    pub(crate) fn count_wait(&self, from: Instant, until: Instant) {
+    /// Counts a wait that has ended just now, and says how much of it was not counted before.
+    pub(crate) fn count_wait(&self, from: Instant, until: Instant) -> Duration {
         let mut counted = self
             .counted_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let from = counted.map_or(from, |counted| counted.max(from));
-        if until > from {
-            let wait = milliseconds(until.duration_since(from));
-            self.throttled_ms.fetch_add(wait, Relaxed);
+        let wait = until.saturating_duration_since(from);
+        if !wait.is_zero() {
+            self.throttled_ms.fetch_add(milliseconds(wait), Relaxed);
             *counted = Some(until);
         }
+        wait
     }
 }
 
@@ -78,10 +79,11 @@ mod tests {
         let meter = Meter::default();
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        meter.count_wait(at(0), at(2000));
-        meter.count_wait(at(500), at(2000));
-        meter.count_wait(at(1000), at(3000));
-        meter.count_wait(at(5000), at(5500));
+        let wait = |from, until| meter.count_wait(at(from), at(until)).as_millis();
+        assert_eq!(wait(0, 2000), 2000);
+        assert_eq!(wait(500, 2000), 0);
+        assert_eq!(wait(1000, 3000), 1000);
+        assert_eq!(wait(5000, 5500), 500);
         assert_eq!(meter.read().throttled_ms, 3500);
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         backoff::Backoff, cloud::CloudProfile, graph::GraphUrl, graph_error::GraphError,
         identity::TokenError, page::Page,
     },
-    outbound::{Outbound, read_capped},
+    outbound::{Outbound, Upstream, read_capped},
     secrets::SecretText,
 };
 
@@ -72,7 +72,10 @@ async fn ask(
         status: None,
         source: Some(source),
     };
-    let response = http.execute(request).await.map_err(unavailable)?;
+    let response = http
+        .execute(Upstream::Graph, request)
+        .await
+        .map_err(unavailable)?;
     let status = response.status();
     let body = read_capped(response, ANSWER_LIMIT)
         .await

@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     ids::TenantId,
     microsoft::cloud::CloudProfile,
-    outbound::{Outbound, OutboundError, read_capped},
+    outbound::{Outbound, OutboundError, Upstream, read_capped},
 };
 
 /// Key documents are some ten kilobytes.
@@ -189,7 +189,7 @@ impl KeyCache {
         let request = Request::new(Method::GET, self.profile.keys_endpoint(tenant));
         let response = self
             .http
-            .execute(request)
+            .execute(Upstream::Login, request)
             .await
             .map_err(KeysError::Unavailable)?;
         let status = response.status();

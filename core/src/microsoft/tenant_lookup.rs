@@ -17,7 +17,7 @@ use crate::{
         consent_doctor::{self, DiagnosisCode},
         id_token::CONSUMER_TENANT,
     },
-    outbound::{Outbound, OutboundError, read_capped},
+    outbound::{Outbound, OutboundError, Upstream, read_capped},
 };
 
 /// Metadata documents are a few kilobytes.
@@ -164,7 +164,10 @@ pub async fn resolve(
     let path = format!("/{}/v2.0/.well-known/openid-configuration", hint.segment());
     let request = Request::new(Method::GET, profile.authority().at(&path, None));
     let unavailable = |error| LookupError::Unavailable(Some(error));
-    let response = http.execute(request).await.map_err(unavailable)?;
+    let response = http
+        .execute(Upstream::Login, request)
+        .await
+        .map_err(unavailable)?;
     let status = response.status();
     let body = read_capped(response, DOCUMENT_LIMIT)
         .await

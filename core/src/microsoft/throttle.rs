@@ -143,13 +143,14 @@ impl Throttle {
 
     /// Waits until a request of this cost may be sent.
     pub(crate) async fn admit(&self, limiter: &Arc<Limiter>, units: u32, meter: &Meter) -> Permit {
-        let permit = limiter
+        let (permit, waited) = limiter
             .admit(units, meter, || self.application_pause(limiter.workload))
             .await;
         Permit {
             limiter: Arc::clone(limiter),
             permit: Some(permit),
             units,
+            waited,
         }
     }
 
@@ -185,9 +186,15 @@ pub(crate) struct Permit {
     limiter: Arc<Limiter>,
     permit: Option<OwnedSemaphorePermit>,
     units: u32,
+    waited: Duration,
 }
 
 impl Permit {
+    /// How much waiting for it added to the meter.
+    pub(crate) fn waited(&self) -> Duration {
+        self.waited
+    }
+
     /// Corrects the cost by what Microsoft says it was, and slows down or speeds up by how near the
     /// limit it says we are (`x-ms-throttle-limit-percentage`: 1.0 is the limit).
     pub(crate) fn answered(&mut self, units: Option<u32>, pressure: Option<f64>) {
@@ -273,7 +280,8 @@ impl Limiter {
         units: u32,
         meter: &Meter,
         application_pause: impl Fn() -> Option<Instant>,
-    ) -> OwnedSemaphorePermit {
+    ) -> (OwnedSemaphorePermit, Duration) {
+        let mut waited = Duration::ZERO;
         let permit = loop {
             // The semaphore is never closed; were it, going on without a place is the lesser harm.
             match Arc::clone(&self.places).acquire_owned().await {
@@ -291,9 +299,11 @@ impl Limiter {
                     .filter(|until| *until > now);
                 paused.or_else(|| state.book(units, now))
             };
-            let Some(until) = until else { return permit };
+            let Some(until) = until else {
+                return (permit, waited);
+            };
             tokio::time::sleep_until(until + JITTER.mul_f64(random_fraction())).await;
-            meter.count_wait(now, Instant::now());
+            waited += meter.count_wait(now, Instant::now());
         }
     }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::{PgConnection, SqliteConnection};
 
 use super::status_board::StatusUpdate;
-use crate::{access::OrgScope, ids::OrgId};
+use crate::{access::OrgScope, ids::OrgId, measures::Fact};
 
 /// A connection to one of the two databases, inside a transaction.
 pub enum Conn<'c> {
@@ -39,6 +39,7 @@ pub struct Scoped<'c> {
     scope: OrgScope,
     now: DateTime<Utc>,
     pub(super) updates: Vec<StatusUpdate>,
+    pub(super) facts: Vec<Fact>,
 }
 
 impl<'c> Scoped<'c> {
@@ -48,6 +49,7 @@ impl<'c> Scoped<'c> {
             scope,
             now,
             updates: Vec::new(),
+            facts: Vec::new(),
         }
     }
 
@@ -81,6 +83,11 @@ impl<'c> Scoped<'c> {
     /// A status document to publish once this transaction has committed.
     pub(crate) fn publish(&mut self, update: StatusUpdate) {
         self.updates.push(update);
+    }
+
+    /// Something to count once this transaction has committed.
+    pub(crate) fn count(&mut self, fact: Fact) {
+        self.facts.push(fact);
     }
 }
 

@@ -34,7 +34,7 @@ pub use self::{
     status_board::{StatusBoard, StatusSnapshot, StatusUpdate},
 };
 use self::{migrations::MigratingConn, pool::Pools};
-use crate::{access::OrgScope, clock::Clock, ids::OrgId, secrets::SecretText};
+use crate::{access::OrgScope, clock::Clock, ids::OrgId, measures::Measures, secrets::SecretText};
 
 /// Where the data is.
 #[derive(Clone)]
@@ -63,6 +63,7 @@ struct Inner {
     location: DatabaseLocation,
     clock: Clock,
     board: StatusBoard,
+    measures: Arc<Measures>,
 }
 
 /// Why a store cannot be opened.
@@ -117,6 +118,7 @@ impl Store {
                 location,
                 clock,
                 board: StatusBoard::default(),
+                measures: Arc::default(),
             }),
         })
     }
@@ -133,6 +135,11 @@ impl Store {
     /// The status documents in memory.
     pub fn board(&self) -> &StatusBoard {
         &self.inner.board
+    }
+
+    /// What this process has done, in numbers.
+    pub fn measures(&self) -> &Arc<Measures> {
+        &self.inner.measures
     }
 
     /// The clock all transactions use.
@@ -161,7 +168,7 @@ impl Store {
     }
 
     /// Writes in the name of one organisation: all of it or nothing. Status documents that the body
-    /// published reach the board after the commit.
+    /// published reach the board after the commit; what it did is counted then.
     pub async fn write<T, E, F>(&self, scope: &OrgScope, body: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -244,11 +251,14 @@ impl Store {
     {
         let now = self.inner.clock.now();
         let org = scope.org();
-        let (result, updates) = self.transaction(access, Some(org), |conn| {
+        let (result, updates, facts) = self.transaction(access, Some(org), |conn| {
             let mut scoped = Scoped::new(conn, scope, now);
             let result = body(&mut scoped)?;
-            Ok::<_, E>((result, scoped.updates))
+            Ok::<_, E>((result, scoped.updates, scoped.facts))
         })?;
+        for fact in &facts {
+            self.inner.measures.committed(fact);
+        }
         for update in updates {
             self.inner.board.publish(update);
         }

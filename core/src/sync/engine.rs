@@ -227,6 +227,7 @@ impl Engine {
                 }
                 queries::end_open_data_sets(tx, tenant, run, DataSetState::Failed, &warning)?;
                 if queries::end_run(tx, tenant, run, RunState::Failed)? {
+                    runs::count_end(tx, tenant, run)?;
                     queue::remove(&mut tx.global(), WorkKind::Sync, run.as_uuid())?;
                     status::refresh(tx, tenant)?;
                     let details = json!({"syncRunId": run, "code": warning.code});
@@ -457,6 +458,7 @@ async fn finish(context: &RunContext) -> Result<(), SyncError> {
             if !queries::end_run(tx, tenant, id, state)? {
                 return Ok(());
             }
+            runs::count_end(tx, tenant, id)?;
             queue::remove(&mut tx.global(), WorkKind::Sync, id.as_uuid())?;
             let read_mailboxes = run.data_sets.iter().any(|set| {
                 set.data_set == DataSet::Mailboxes && set.state == DataSetState::Completed

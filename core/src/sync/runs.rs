@@ -12,6 +12,7 @@ use super::{
 use crate::{
     audit::{self, Action},
     ids::{SyncRunId, TenantId},
+    measures::Fact,
     microsoft::data_set::DataSet,
     store::{Scoped, StoreError},
 };
@@ -79,6 +80,7 @@ pub(super) fn end_cancelled(
     }
     let warning = Warning::note("cancelled", format!("Not read to the end: {because}."));
     queries::end_open_data_sets(tx, tenant, run, DataSetState::Failed, &warning)?;
+    count_end(tx, tenant, run)?;
     status::refresh(tx, tenant)?;
     audit::record(
         tx,
@@ -87,4 +89,16 @@ pub(super) fn end_cancelled(
         json!({"syncRunId": run}),
     )?;
     Ok(true)
+}
+
+/// Counts a run that this transaction has ended, with its data sets, once that is committed.
+pub(super) fn count_end(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    run: SyncRunId,
+) -> Result<(), StoreError> {
+    if let Some(run) = queries::run(tx, tenant, run)? {
+        tx.count(Fact::RunEnded(run));
+    }
+    Ok(())
 }

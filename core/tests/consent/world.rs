@@ -32,7 +32,7 @@ use tenantry_core::{
         graph::{GraphClient, Patience},
         identity::IdentityClient,
     },
-    outbound::{Limits, Outbound},
+    outbound::{Limits, Outbound, Upstream},
     secrets::{MasterKey, SecretText, Vault},
     store::{DatabaseLocation, Store},
     tenants::{ConnectionType, Tenant, TenantService},
@@ -244,7 +244,7 @@ impl World {
     /// administrator says what happens there.
     pub async fn at_microsoft(&self, page: &Url) -> CallbackFields {
         let request = Request::new(Method::GET, page.clone());
-        let response = self.http.execute(request).await.unwrap();
+        let response = self.http.execute(Upstream::Login, request).await.unwrap();
         let status = response.status();
         let location = response
             .headers()

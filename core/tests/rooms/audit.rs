@@ -86,6 +86,20 @@ on_both_databases! {
         assert!(verify(&db.store).await.unwrap().intact);
     }
 
+    async fn an_event_counts_once_it_is_committed(db: TestStore) {
+        let scope = db.organization().await;
+        let counted = || db.store.measures().audit_events.read().map(|([], number)| number).sum::<u64>();
+        let before = counted();
+        append(&db, &scope, None, 3).await;
+        assert_eq!(counted(), before + 3);
+        let rolled_back = db.store.write(&scope, |tx| {
+            audit::record(tx, Action::SyncStarted, None, json!({}))?;
+            Err::<(), _>(StoreError::Corrupt { what: "test" })
+        });
+        assert!(rolled_back.await.is_err());
+        assert_eq!(counted(), before + 3);
+    }
+
     async fn events_say_who_did_what_when_and_why(db: TestStore) {
         let scope = db.organization().await;
         let tenant = TenantId::from_uuid(Uuid::new_v4());

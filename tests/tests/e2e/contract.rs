@@ -363,7 +363,8 @@ on_both_databases! {
 
         nobody.get("//metrics").await.expect_problem(401, "unauthorized");
         let token = app.owner.with_key(Some("metrics-token-0123456789abcdef0123"));
-        assert!(token.get("//metrics").await.expect(200).text.contains("# TYPE"));
+        let metrics = token.get("//metrics").await.expect(200).text;
+        assert!(metrics.contains("\ntenantry_refused_keys_total 0\n"), "the token is no refused key: {metrics}");
         app.owner.get("//metrics").await.expect(200);
         app.create_organization("Second MSP");
         app.owner.get("//metrics").await.expect_problem(403, "forbidden");
