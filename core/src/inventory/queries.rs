@@ -375,7 +375,7 @@ pub(super) fn count_members(
 }
 
 /// End of the last complete read of a data set.
-pub(super) fn as_of(
+pub(crate) fn as_of(
     tx: &mut Scoped<'_>,
     tenant: TenantId,
     data_set: &str,

@@ -19,6 +19,9 @@ pub(super) struct Checkpoint {
     pub(super) read: i64,
     /// How many there will be.
     pub(super) expected: Option<i64>,
+    /// Users that came back in this round of changes, and whose memberships have to be asked for.
+    #[serde(default)]
+    pub(super) returned: Vec<Uuid>,
 }
 
 /// What is read next.
@@ -142,6 +145,7 @@ mod tests {
                 delta_link: Some("https://graph/delta".to_owned()),
                 read: 4,
                 expected: Some(5),
+                returned: vec![Uuid::from_u128(9)],
             };
             let text = checkpoint.to_text().unwrap();
             assert_eq!(Checkpoint::stored(&text).unwrap(), checkpoint);

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 
+use uuid::Uuid;
+
 use super::{
     checkpoint::{Checkpoint, Position},
     error::SyncError,
@@ -27,12 +29,29 @@ pub(super) struct DecodedPage {
     pub(super) count: Option<i64>,
     pub(super) next_link: Option<String>,
     pub(super) delta_link: Option<String>,
-    /// Stores it, and says how many of its objects the read had not seen before.
     pub(super) write: WritePage,
 }
 
 /// Stores a page in the transaction it is given.
-type WritePage = Box<dyn FnOnce(&mut Scoped<'_>) -> Result<usize, SyncError> + Send>;
+pub(super) type WritePage = Box<dyn FnOnce(&mut Scoped<'_>) -> Result<Stored, SyncError> + Send>;
+
+/// What was stored of a page.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    /// How many objects the read had not seen before.
+    pub(super) new: usize,
+    /// Users that came back: see [`Checkpoint::returned`].
+    pub(super) returned: Vec<Uuid>,
+}
+
+impl From<usize> for Stored {
+    fn from(new: usize) -> Self {
+        Self {
+            new,
+            returned: Vec::new(),
+        }
+    }
+}
 
 /// Turns a body into what it says and how it is stored.
 type DecodePage = dyn Fn(&[u8]) -> Result<DecodedPage, SyncError> + Send + Sync;

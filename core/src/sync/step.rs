@@ -11,6 +11,7 @@ use std::sync::{
 use super::{
     checkpoint::{Checkpoint, Position},
     error::SyncError,
+    pages::Stored,
     queries::{self, DataSetChange, StoredDataSet},
     queue::Lease,
     run::{DataSetState, RunKind, Warning},
@@ -144,26 +145,24 @@ impl Step {
         self.commit(DataSetState::Running, anew, move |tx| {
             Ok(Written {
                 generation: Some(queries::next_generation(tx, tenant, name)?),
-                new: 0,
+                page: Stored::default(),
             })
         })
         .await?;
         Ok(self.now().checkpoint.generation)
     }
 
-    /// Stores a page, and that the data set has got as far as `advance` says. `write` returns how
-    /// many objects the read had not seen before.
+    /// Stores a page, and that the data set has got as far as `advance` says.
     pub(super) async fn commit_page(
         &self,
         advance: impl FnOnce(&mut Checkpoint),
-        write: impl FnOnce(&mut Scoped<'_>) -> Result<usize, SyncError> + Send + 'static,
+        write: impl FnOnce(&mut Scoped<'_>) -> Result<Stored, SyncError> + Send + 'static,
     ) -> Result<(), SyncError> {
         failpoint!("sync.before_page_commit");
         self.commit(DataSetState::Running, advance, |tx| {
-            let new = i64::try_from(write(tx)?).unwrap_or(i64::MAX);
             Ok(Written {
                 generation: None,
-                new,
+                page: write(tx)?,
             })
         })
         .await?;
@@ -230,7 +229,9 @@ impl Step {
                 }
                 let written = write(tx)?;
                 checkpoint.generation = written.generation.unwrap_or(checkpoint.generation);
-                checkpoint.read = checkpoint.read.saturating_add(written.new);
+                let new = i64::try_from(written.page.new).unwrap_or(i64::MAX);
+                checkpoint.read = checkpoint.read.saturating_add(new);
+                checkpoint.returned.extend(written.page.returned);
                 change.processed = change.processed.max(checkpoint.read);
                 if state.has_ended() {
                     change.expected = Some(change.processed);
@@ -292,10 +293,9 @@ impl Step {
 }
 
 /// What a transaction of a step did.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct Written {
     /// The generation it began.
     generation: Option<i64>,
-    /// Objects the read had not seen before.
-    new: i64,
+    page: Stored,
 }

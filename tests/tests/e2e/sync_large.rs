@@ -108,6 +108,33 @@ on_both_databases! {
         truth::assert_equal(&app.owner, &tenant).await;
     }
 
+    async fn i2_a_user_who_was_deleted_before_the_first_read_comes_back_with_its_groups(backend: Backend) {
+        let app = TestApp::start(backend).await;
+        let tenant = app.microsoft.add_tenant(seed("Restored"));
+        let (deleted, kept) = {
+            let directory = tenant.directory.lock().unwrap();
+            let groups = directory.groups();
+            let id = |value: &Value| value["id"].as_str().unwrap().parse().unwrap();
+            let members = directory.members(id(&groups[2]));
+            (id(&members[0]), id(&members[1]))
+        };
+        tenant.directory.lock().unwrap().delete_user(deleted);
+        let status = app.onboard_and_sync(&tenant).await;
+        assert_eq!(status["run"]["state"], "completed", "{status:#}");
+        truth::assert_equal(&app.owner, &tenant).await;
+        // Deleted only now: a full read forgets its memberships, too.
+        tenant.directory.lock().unwrap().delete_user(kept);
+        app.owner.sync(tenant.id, "full").await;
+        {
+            let mut directory = tenant.directory.lock().unwrap();
+            directory.restore_user(deleted);
+            directory.restore_user(kept);
+        }
+        let status = app.owner.sync(tenant.id, "delta").await;
+        assert_eq!(status["run"]["state"], "completed", "{status:#}");
+        truth::assert_equal(&app.owner, &tenant).await;
+    }
+
     async fn r1_a_kill_among_the_shards_goes_on_with_the_open_ones(backend: Backend) {
         let mut app = TestApp::start(backend).await;
         let tenant = app.microsoft.add_tenant(seed("Sharded"));

@@ -55,9 +55,8 @@ pub(super) fn decode_page(
         write: Box::new(move |tx| {
             let (rows, _) = rows.into_parts();
             let kind = ObjectKind::Device.number();
-            Ok(inventory::upsert_objects(
-                tx, tenant, kind, generation, &rows,
-            )?)
+            let new = inventory::upsert_objects(tx, tenant, kind, generation, &rows)?;
+            Ok(new.into())
         }),
     })
 }

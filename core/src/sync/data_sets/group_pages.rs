@@ -62,7 +62,7 @@ pub(super) fn decode_delta(
         count: page.count.and_then(|count| i64::try_from(count).ok()),
         next_link: page.next_link.as_deref().map(str::to_owned),
         delta_link: page.delta_link.as_deref().map(str::to_owned),
-        write: Box::new(move |tx| rows.store(tx, tenant, generation).map(|new| counts.of(new))),
+        write: Box::new(move |tx| Ok(counts.of(rows.store(tx, tenant, generation)?).into())),
     })
 }
 
@@ -128,7 +128,7 @@ pub(super) fn decode_expanded(
         count: None,
         next_link: page.next_link.as_deref().map(str::to_owned),
         delta_link: None,
-        write: Box::new(move |tx| rows.store(tx, tenant, generation)),
+        write: Box::new(move |tx| Ok(rows.store(tx, tenant, generation)?.into())),
     })
 }
 
@@ -176,16 +176,17 @@ impl Expanded {
     }
 }
 
-/// A member as lists show it.
+/// A member as lists show it; or, among what an object is a member of, a group.
 #[derive(Deserialize)]
-struct Member {
+pub(super) struct Member {
     id: String,
     #[serde(rename = "@odata.type")]
     member_type: Option<String>,
 }
 
 impl Member {
-    fn read(self) -> Result<(Uuid, String), SyncError> {
+    /// Its id and its type.
+    pub(super) fn read(self) -> Result<(Uuid, String), SyncError> {
         let Some(member_type) = self.member_type else {
             let what = "a member without its type".to_owned();
             return Err(SyncError::UnexpectedAnswer(what));

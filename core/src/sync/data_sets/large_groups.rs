@@ -15,7 +15,7 @@ use crate::{
     sync::{
         checkpoint::Position,
         error::SyncError,
-        pages::{DecodedPage, Pages},
+        pages::{DecodedPage, Pages, Stored},
         step::Step,
     },
 };
@@ -54,7 +54,7 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
             |checkpoint| checkpoint.position = Position::LargeGroups { after: last, least },
             move |tx| {
                 inventory::upsert_members(tx, tenant, generation, &rows)?;
-                Ok(0)
+                Ok(Stored::default())
             },
         )
         .await?;
@@ -128,7 +128,7 @@ async fn read_on(step: &Step, group: Uuid, next: GraphUrl) -> Result<(), SyncErr
             delta_link: None,
             write: Box::new(move |tx| {
                 inventory::upsert_members(tx, tenant, generation, &rows)?;
-                Ok(0)
+                Ok(Stored::default())
             }),
         })
     });

@@ -45,13 +45,8 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
     };
     let tenant = step.run.tenant;
     step.commit_page(advance, move |tx| {
-        Ok(inventory::upsert_objects(
-            tx,
-            tenant,
-            ObjectKind::License.number(),
-            generation,
-            &rows,
-        )?)
+        let kind = ObjectKind::License.number();
+        Ok(inventory::upsert_objects(tx, tenant, kind, generation, &rows)?.into())
     })
     .await?;
     finish_full_read(step, ObjectKind::License).await

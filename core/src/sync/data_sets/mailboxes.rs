@@ -110,7 +110,8 @@ async fn from_report(step: &Step, generation: i64) -> Result<Outcome, SyncError>
     }
     while !rows.is_empty() {
         let tenant = step.run.tenant;
-        step.commit_page(|_| {}, move |tx| store_rows(tx, tenant, generation, rows))
+        let write = move |tx: &mut Scoped<'_>| store_rows(tx, tenant, generation, rows);
+        step.commit_page(|_| {}, move |tx| Ok(write(tx)?.into()))
             .await?;
         rows = report.next(PAGE).await?;
     }

@@ -13,6 +13,7 @@ mod mailbox_report;
 mod mailboxes;
 mod organization;
 pub(in crate::sync) mod purposes;
+mod returned;
 mod secure_scores;
 mod users;
 

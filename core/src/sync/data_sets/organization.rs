@@ -79,13 +79,8 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
             default_domain.as_deref(),
             &search,
         )?;
-        Ok(inventory::upsert_objects(
-            tx,
-            tenant,
-            ObjectKind::Organization.number(),
-            generation,
-            &[row],
-        )?)
+        let kind = ObjectKind::Organization.number();
+        Ok(inventory::upsert_objects(tx, tenant, kind, generation, &[row])?.into())
     })
     .await?;
     let data_set = step.data_set;

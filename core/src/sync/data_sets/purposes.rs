@@ -121,7 +121,7 @@ pub(super) async fn read_all(
             }
             step.commit_page(
                 |checkpoint| checkpoint.position = Position::UserSettings { after: behind },
-                move |tx| write(tx, tenant, generation, found.into_iter()),
+                move |tx| Ok(write(tx, tenant, generation, found.into_iter())?.into()),
             )
             .await?;
         }

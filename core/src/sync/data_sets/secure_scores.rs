@@ -43,9 +43,8 @@ pub(super) fn decode_page(
         delta_link: None,
         write: Box::new(move |tx| {
             let kind = ObjectKind::SecureScore.number();
-            Ok(inventory::upsert_objects(
-                tx, tenant, kind, generation, &rows,
-            )?)
+            let new = inventory::upsert_objects(tx, tenant, kind, generation, &rows)?;
+            Ok(new.into())
         }),
     })
 }

@@ -1,11 +1,13 @@
 //! `users`: pages of 999 for a full read, side by side in a large tenant; Microsoft's delta for changes.
 
+use std::collections::HashMap;
+
 use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
 
 use super::{
-    directory::{self, Change, Counts, PageRows, Plan},
-    document, finish_full_read, guid, is_refusal, resume,
+    directory::{self, Change, PageRows, Plan},
+    document, finish_full_read, guid, is_refusal, resume, returned,
 };
 use crate::{
     ids::TenantId,
@@ -15,11 +17,11 @@ use crate::{
         page::Page,
         throttle::Workload,
     },
-    store::types::StoredUuid,
+    store::{Scoped, types::StoredUuid},
     sync::{
         checkpoint::{Checkpoint, Position},
         error::SyncError,
-        pages::{DecodedPage, Pages},
+        pages::{DecodedPage, Pages, Stored, WritePage},
         queries,
         shard::Shard,
         step::Step,
@@ -150,7 +152,8 @@ pub(super) fn decode_page(
     for user in &page.value {
         rows.put(guid(&user.id)?, row(user)?);
     }
-    Ok(decoded(&page, tenant, generation, rows, Counts::Written))
+    let write = move |tx: &mut Scoped<'_>| store(tx, tenant, generation, rows);
+    Ok(decoded(&page, Box::new(move |tx| Ok(write(tx)?.into()))))
 }
 
 async fn read_changes(step: &Step) -> Result<(), SyncError> {
@@ -160,6 +163,7 @@ async fn read_changes(step: &Step) -> Result<(), SyncError> {
         decode_changes(body, tenant, generation)
     });
     directory::read_changes(step, pages).await?;
+    returned::read_memberships(step).await?;
     finish_changes(step).await
 }
 
@@ -170,43 +174,52 @@ pub(super) fn decode_changes(
 ) -> Result<DecodedPage, SyncError> {
     let page: Page<'_, &RawValue> = Page::read(body)?;
     let mut rows = PageRows::default();
+    let mut created = HashMap::new();
     for item in &page.value {
         let change: Change<'_> = directory::read_item(item)?;
         let key = guid(&change.id)?;
-        match change.removed {
-            Some(_) => rows.remove(key),
-            None => rows.put(key, row(&directory::read_item(item)?)?),
+        if change.removed.is_some() {
+            rows.remove(key);
+            created.remove(&key);
+            continue;
         }
+        let user: User<'_> = directory::read_item(item)?;
+        rows.put(key, row(&user)?);
+        created.insert(key, user.created_date_time.value().cloned());
     }
-    let counts = Counts::Items(page.value.len());
-    Ok(decoded(&page, tenant, generation, rows, counts))
+    let new = page.value.len();
+    Ok(decoded(
+        &page,
+        Box::new(move |tx| {
+            let returned = returned::among(tx, tenant, created)?;
+            store(tx, tenant, generation, rows)?;
+            Ok(Stored { new, returned })
+        }),
+    ))
 }
 
-fn decoded<T>(
-    page: &Page<'_, T>,
-    tenant: TenantId,
-    generation: i64,
-    rows: PageRows,
-    counts: Counts,
-) -> DecodedPage {
+fn decoded<T>(page: &Page<'_, T>, write: WritePage) -> DecodedPage {
     DecodedPage {
         items: page.value.len(),
         count: page.count.and_then(|count| i64::try_from(count).ok()),
         next_link: page.next_link.as_deref().map(str::to_owned),
         delta_link: page.delta_link.as_deref().map(str::to_owned),
-        write: Box::new(move |tx| {
-            let (rows, removed) = rows.into_parts();
-            let written = inventory::upsert_objects(
-                tx,
-                tenant,
-                ObjectKind::User.number(),
-                generation,
-                &rows,
-            )?;
-            inventory::mark_removed(tx, tenant, ObjectKind::User, &removed)?;
-            Ok(counts.of(written))
-        }),
+        write,
     }
+}
+
+/// Stores a page of users, and says how many were written.
+fn store(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    generation: i64,
+    rows: PageRows,
+) -> Result<usize, SyncError> {
+    let (rows, removed) = rows.into_parts();
+    let kind = ObjectKind::User;
+    let written = inventory::upsert_objects(tx, tenant, kind.number(), generation, &rows)?;
+    inventory::mark_removed(tx, tenant, kind, &removed)?;
+    Ok(written)
 }
 
 fn row(user: &User<'_>) -> Result<ObjectRow, SyncError> {

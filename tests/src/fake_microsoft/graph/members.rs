@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{answer::Answer, call::Call, permission::Need};
 use crate::fake_microsoft::{
     directory::{
-        Directory, Member, ObjectKind, State,
+        Directory, Member, ObjectKind, Row, State,
         entity::{Members, Selection, quoted},
         schemas,
     },
@@ -92,6 +92,42 @@ pub fn write_object(
         }
     }
     object.close();
+}
+
+/// `GET /users/{id}/memberOf`: the groups, on one page.
+pub fn member_of(call: &Call<'_>, user: &str) -> Result<Answer, Answer> {
+    call.require(Need::Users)?;
+    call.require(Need::Members)?;
+    call.allow(&["$select", "$top"])?;
+    let shown = Shown::new(call, call.option("$select"))?;
+    call.page_size(100, 999)?;
+    let directory = call.tenant.directory.lock().expect("directory");
+    let id = Uuid::parse_str(user).ok();
+    let id = id.filter(|id| directory.find(ObjectKind::User, *id).is_some_and(is_live));
+    let id = id.ok_or_else(|| call.ids.not_found(user))?;
+    let rows = directory.groups.rows.iter().zip(&directory.memberships);
+    let groups: Vec<Member> = rows
+        .filter(|(group, members)| {
+            is_live(group) && members.list.iter().any(|member| member.id == id)
+        })
+        .map(|(group, _)| Member {
+            kind: ObjectKind::Group,
+            id: group.id,
+            ordinal: 0,
+        })
+        .collect();
+    let origin = &call.cloud.graph_origin;
+    let context = format!("{origin}/v1.0/$metadata#directoryObjects{}", shown.names);
+    let mut body = String::new();
+    let mut members = Members::open(&mut body);
+    members.named("@odata.context", &quoted(&context));
+    write_members(members.value_of("value"), &directory, &shown, groups.iter());
+    members.close();
+    Ok(Answer::json(body))
+}
+
+fn is_live(row: &Row) -> bool {
+    row.state == State::Live
 }
 
 /// `GET /groups/{id}/members`.

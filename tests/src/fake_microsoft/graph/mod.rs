@@ -291,6 +291,7 @@ fn route(call: &Call<'_>, segments: &[&str]) -> Result<Answer, Answer> {
             delta::changes(call, ObjectKind::User)
         }
         ["users", key] => users::show(call, key),
+        ["users", key, "memberOf"] => members::member_of(call, key),
         ["users", key, "mailboxSettings", "userPurpose"] => mailboxes::user_purpose(call, key),
         ["groups"] => groups::list(call),
         ["groups", "delta" | "delta()" | "microsoft.graph.delta()"] => {
