@@ -355,4 +355,73 @@ mod tests {
             }
         }
     }
+
+    /// Parts of names that only a secret has. A `…Url` may lead somewhere by a secret of its own;
+    /// that is what it is for.
+    const SECRETS: [&str; 10] = [
+        "secret",
+        "password",
+        "token",
+        "credential",
+        "certificate",
+        "privatekey",
+        "apikey",
+        "verifier",
+        "nonce",
+        "hashkey",
+    ];
+
+    /// The names of all properties below a schema.
+    fn properties(document: &Value, schema: &Value, seen: &mut BTreeSet<String>) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Some(reference) = schema["$ref"].as_str() {
+            let pointer = reference.trim_start_matches('#');
+            if seen.insert(pointer.to_owned()) {
+                let target = document.pointer(pointer).unwrap();
+                found.extend(properties(document, target, seen));
+            }
+        }
+        match schema {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    if name == "properties" {
+                        found.extend(member.as_object().unwrap().keys().cloned());
+                    }
+                    // An example is data, not schema.
+                    if name != "example" && name != "examples" {
+                        found.extend(properties(document, member, seen));
+                    }
+                }
+            }
+            Value::Array(members) => {
+                for member in members {
+                    found.extend(properties(document, member, seen));
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        found
+    }
+
+    fn looks_secret(name: &str) -> bool {
+        let name = name.to_lowercase();
+        SECRETS.iter().any(|secret| name.contains(secret))
+    }
+
+    #[test]
+    fn v13_no_answer_has_a_field_for_a_secret() {
+        let document: Value = serde_json::from_str(&document_text().unwrap()).unwrap();
+        let mut walked = 0;
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for operation in item.as_object().unwrap().values() {
+                let names = properties(&document, &operation["responses"], &mut BTreeSet::new());
+                walked += names.len();
+                let secret: Vec<&String> = names.iter().filter(|name| looks_secret(name)).collect();
+                assert!(secret.is_empty(), "{path}: {secret:?}");
+            }
+        }
+        assert!(walked > 300, "only {walked} properties were found");
+        assert!(looks_secret("clientSecret") && looks_secret("apiKey"));
+        assert!(!looks_secret("authorizationUrl") && !looks_secret("nextCursor"));
+    }
 }

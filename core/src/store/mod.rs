@@ -14,6 +14,8 @@ mod pool;
 mod postgres_guard;
 pub mod schema;
 pub(crate) mod search;
+#[cfg(any(test, feature = "failpoints"))]
+mod statement_check;
 mod status_board;
 pub mod types;
 

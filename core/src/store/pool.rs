@@ -48,6 +48,8 @@ struct SqliteSetup {
 
 impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for SqliteSetup {
     fn on_acquire(&self, conn: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
+        #[cfg(feature = "failpoints")]
+        super::statement_check::watch(conn);
         conn.batch_execute(SQLITE_SETUP)
             .and_then(|()| conn.batch_execute(&format!("PRAGMA cache_size = -{};", self.cache_kib)))
             .map_err(diesel::r2d2::Error::QueryError)
@@ -63,6 +65,8 @@ struct PostgresSetup {
 
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for PostgresSetup {
     fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
+        #[cfg(feature = "failpoints")]
+        super::statement_check::watch(conn);
         let role = if self.assume_app_role {
             "SET ROLE tenantry_app;"
         } else {
