@@ -18,11 +18,11 @@ pub use self::{
     kind::{ObjectKind, text_key},
     service::{InventoryError, InventoryService, Listing, ListingQuery, Summary},
 };
+pub(crate) use crate::store::dialect::upsert_members;
 pub use crate::store::dialect::{MemberRow, ObjectRow};
-pub(crate) use crate::store::dialect::{upsert_members, upsert_objects};
 pub(crate) use purposes::set_purposes;
 pub(crate) use queries::{
     as_of, large_groups, live_among, live_documents, mark_removed, most_members, name_members,
-    remove_members, stored_documents, unnamed_members,
+    remove_members, store_objects, stored_documents, unnamed_members,
 };
 pub(crate) use service_plans::{Plans, read_plans};

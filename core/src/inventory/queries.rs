@@ -10,7 +10,9 @@ use super::ObjectKind;
 use crate::{
     ids::TenantId,
     store::{
-        Scoped, StoreError, on_conn,
+        Scoped, StoreError,
+        dialect::{self, ObjectRow},
+        on_conn,
         schema::{data_set_states, group_members, inventory_objects as objects},
         search,
         types::{StoredTime, StoredUuid},
@@ -23,6 +25,33 @@ const KEYS: usize = 500;
 /// A row count as the 64-bit number that counts are kept in.
 fn as_count(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// Stores objects of a page, and says how many of them the read of `generation` had not seen before.
+/// Their keys differ.
+pub(crate) fn store_objects(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+    generation: i64,
+    rows: &[ObjectRow],
+) -> Result<usize, StoreError> {
+    let org = tx.org();
+    let mut new = rows.len();
+    for rows in rows.chunks(KEYS) {
+        let keys: Vec<StoredUuid> = rows.iter().map(|row| row.key).collect();
+        let seen: i64 = on_conn!(tx.conn, |c| objects::table
+            .filter(objects::org_id.eq(org))
+            .filter(objects::tenant_id.eq(tenant))
+            .filter(objects::kind.eq(kind.number()))
+            .filter(objects::object_key.eq_any(&keys))
+            .filter(objects::generation.eq(generation))
+            .select(count_star())
+            .get_result(c))?;
+        new = new.saturating_sub(usize::try_from(seen).unwrap_or(usize::MAX));
+    }
+    dialect::upsert_objects(tx, tenant, kind.number(), generation, rows)?;
+    Ok(new)
 }
 
 /// Marks removed what a full read older than `generation` saw last. Returns how many.

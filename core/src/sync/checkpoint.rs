@@ -61,9 +61,16 @@ pub(super) struct OpenShard {
 }
 
 impl Checkpoint {
-    /// Reads what the database keeps.
-    pub(super) fn stored(text: &str) -> Result<Self, StoreError> {
-        serde_json::from_str(text).or(Err(Self::misplaced()))
+    /// Reads what the database keeps. One that another version wrote may mean nothing to this one:
+    /// then the data set begins anew.
+    pub(super) fn stored(text: &str) -> Option<Self> {
+        match serde_json::from_str(text) {
+            Ok(checkpoint) => Some(checkpoint),
+            Err(error) => {
+                tracing::warn!(%error, "a checkpoint of another version; the data set begins anew");
+                None
+            }
+        }
     }
 
     /// A position that the data set never has.
@@ -148,8 +155,8 @@ mod tests {
                 returned: vec![Uuid::from_u128(9)],
             };
             let text = checkpoint.to_text().unwrap();
-            assert_eq!(Checkpoint::stored(&text).unwrap(), checkpoint);
+            assert_eq!(Checkpoint::stored(&text), Some(checkpoint));
         }
-        assert!(Checkpoint::stored("{}").is_err());
+        assert_eq!(Checkpoint::stored("{}"), None);
     }
 }

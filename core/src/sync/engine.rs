@@ -129,7 +129,7 @@ impl Engine {
                 run: id,
                 kind: run.kind,
                 attempt: work.attempt,
-                moved_on: Arc::default(),
+                committing: Arc::default(),
             };
             (context, run)
         }))

@@ -26,7 +26,6 @@ const SHARDS_AT_ONCE: usize = 8;
 /// What a page says, and how it is stored.
 pub(super) struct DecodedPage {
     pub(super) items: usize,
-    pub(super) count: Option<i64>,
     pub(super) next_link: Option<String>,
     pub(super) delta_link: Option<String>,
     pub(super) write: WritePage,
@@ -53,8 +52,8 @@ impl From<usize> for Stored {
     }
 }
 
-/// Turns a body into what it says and how it is stored.
-type DecodePage = dyn Fn(&[u8]) -> Result<DecodedPage, SyncError> + Send + Sync;
+/// Turns a body, read into this generation, into what it says and how it is stored.
+type DecodePage = dyn Fn(&[u8], i64) -> Result<DecodedPage, SyncError> + Send + Sync;
 
 /// The pages of a collection, and how they are understood.
 #[derive(Clone)]
@@ -67,7 +66,7 @@ impl Pages {
     /// Pages that draw on this budget and are decoded like this.
     pub(super) fn new(
         workload: Workload,
-        decode: impl Fn(&[u8]) -> Result<DecodedPage, SyncError> + Send + Sync + 'static,
+        decode: impl Fn(&[u8], i64) -> Result<DecodedPage, SyncError> + Send + Sync + 'static,
     ) -> Self {
         Self {
             workload,
@@ -75,7 +74,7 @@ impl Pages {
         }
     }
 
-    /// Reads one chain of pages to its end, and keeps the count and the delta link it tells.
+    /// Reads one chain of pages to its end, and keeps the delta link it tells.
     pub(super) async fn read_chain(&self, step: &Step, first: GraphUrl) -> Result<(), SyncError> {
         self.read_chain_by(step, first, |next_link| {
             next_link.map_or(Position::End, Position::Page)
@@ -88,13 +87,14 @@ impl Pages {
         &self,
         step: &Step,
         first: GraphUrl,
-        behind: impl Fn(Option<String>) -> Position,
+        behind: impl Fn(Option<String>) -> Position + Clone + Send + 'static,
     ) -> Result<(), SyncError> {
-        self.follow(step, first, |checkpoint, page| {
-            checkpoint.expected = checkpoint.expected.or(page.count);
+        self.follow(step, first, move |checkpoint, page| {
             checkpoint.position = behind(page.next_link);
-            if page.delta_link.is_some() {
-                checkpoint.delta_link = page.delta_link;
+            // A full read keeps the link that was taken before it: a later one may miss what went
+            // away meanwhile. A round of changes ends with its new link.
+            if checkpoint.generation == 0 || checkpoint.delta_link.is_none() {
+                checkpoint.delta_link = page.delta_link.or(checkpoint.delta_link.take());
             }
         })
         .await
@@ -142,7 +142,7 @@ impl Pages {
         &self,
         step: &Step,
         first: GraphUrl,
-        advance: impl Fn(&mut Checkpoint, Told),
+        advance: impl Fn(&mut Checkpoint, Told) + Clone + Send + 'static,
     ) -> Result<(), SyncError> {
         // Headers are not carried by a link: what the first page was asked with, all are.
         let eventual = first.is_eventual();
@@ -150,7 +150,7 @@ impl Pages {
         let mut guard = LinkGuard::new();
         let mut body = graph.get(&first, self.workload, meter).await?;
         loop {
-            let page = self.decoded(body).await?;
+            let page = self.decoded(body, step.generation()).await?;
             let next = match &page.next_link {
                 Some(link) => {
                     guard.admit(link, page.items)?;
@@ -160,7 +160,6 @@ impl Pages {
                 None => None,
             };
             let told = Told {
-                count: page.count,
                 next_link: page.next_link,
                 delta_link: page.delta_link,
             };
@@ -170,7 +169,8 @@ impl Pages {
                     None => None,
                 }
             };
-            let stored = step.commit_page(|checkpoint| advance(checkpoint, told), page.write);
+            let advance = advance.clone();
+            let stored = step.commit_page(move |checkpoint| advance(checkpoint, told), page.write);
             let (stored, fetched) = tokio::join!(stored, fetch);
             stored?;
             match fetched {
@@ -181,9 +181,9 @@ impl Pages {
     }
 
     /// Decodes a body of perhaps a megabyte where it holds up no other tenant.
-    async fn decoded(&self, body: Vec<u8>) -> Result<DecodedPage, SyncError> {
+    async fn decoded(&self, body: Vec<u8>, generation: i64) -> Result<DecodedPage, SyncError> {
         let decode = Arc::clone(&self.decode);
-        match tokio::task::spawn_blocking(move || decode(&body)).await {
+        match tokio::task::spawn_blocking(move || decode(&body, generation)).await {
             Ok(decoded) => decoded,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -195,7 +195,6 @@ impl Pages {
 
 /// What a page tells beside its objects.
 struct Told {
-    count: Option<i64>,
     next_link: Option<String>,
     delta_link: Option<String>,
 }

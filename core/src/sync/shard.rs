@@ -17,12 +17,11 @@ const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
 pub(super) struct Shard(Option<char>);
 
 impl Shard {
-    /// All of them.
+    /// All of them; first the one whose filter Microsoft might refuse.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        LETTERS
-            .chars()
-            .map(|letter| Self(Some(letter)))
-            .chain([Self(None)])
+        [Self(None)]
+            .into_iter()
+            .chain(LETTERS.chars().map(|letter| Self(Some(letter))))
     }
 
     /// The `$filter` that makes it out, by a property that holds the name.
@@ -45,9 +44,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_shard_is_what_the_others_leave() {
+    fn the_first_shard_is_what_the_others_leave() {
         let filters: Vec<String> = Shard::all().map(|shard| shard.filter("name")).collect();
-        let (rest, letters) = filters.split_last().unwrap();
+        let (rest, letters) = filters.split_first().unwrap();
         assert_eq!(letters.len(), 26);
         assert_eq!(letters[0], "startsWith(name,'a')");
         for letter in letters {

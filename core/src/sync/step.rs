@@ -3,10 +3,7 @@
 //! Ask outside, then one short transaction: lease, data, checkpoint and status together. What a step
 //! needs to go on after a kill stands in its checkpoint; the data it speaks of was committed with it.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
     checkpoint::{Checkpoint, Position},
@@ -37,20 +34,20 @@ pub(super) struct RunContext {
     pub(super) kind: RunKind,
     /// Whether this claim follows one that ended without progress.
     pub(super) attempt: i32,
-    /// Whether this claim has committed anything.
-    pub(super) moved_on: Arc<AtomicBool>,
+    /// Held by whoever commits: the data sets of a run write one after the other, so that a run needs
+    /// one connection to the database, and each commit knows what the one before it stored.
+    pub(super) committing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// One data set at work.
+/// One data set at work. Cheap to clone; clones are the same step.
+#[derive(Clone)]
 pub(super) struct Step {
     pub(super) run: RunContext,
     pub(super) data_set: DataSet,
-    pub(super) meter: Meter,
+    pub(super) meter: Arc<Meter>,
     /// What the database knew when this claim began.
-    stored: StoredDataSet,
-    /// Held by whoever commits: one page at a time moves the checkpoint on.
-    committing: tokio::sync::Mutex<()>,
-    now: Mutex<Standing>,
+    stored: Arc<StoredDataSet>,
+    now: Arc<Mutex<Standing>>,
 }
 
 /// What moves while a step works.
@@ -73,8 +70,7 @@ impl Step {
                 queries::stored_data_set_of(tx, tenant, id, data_set)
             })
             .await?;
-        let checkpoint = stored.checkpoint.as_deref().map(Checkpoint::stored);
-        let checkpoint = checkpoint.transpose()?;
+        let checkpoint = stored.checkpoint.as_deref().and_then(Checkpoint::stored);
         let standing = Standing {
             begun: checkpoint.is_some(),
             checkpoint: checkpoint.unwrap_or_default(),
@@ -85,10 +81,9 @@ impl Step {
         Ok(Self {
             run: run.clone(),
             data_set,
-            meter: Meter::default(),
-            committing: tokio::sync::Mutex::new(()),
-            now: Mutex::new(standing),
-            stored,
+            meter: Arc::default(),
+            now: Arc::new(Mutex::new(standing)),
+            stored: Arc::new(stored),
         })
     }
 
@@ -113,8 +108,9 @@ impl Step {
         self.now().checkpoint.generation
     }
 
-    /// Corrects what the next commit will store: what was found out before the first page.
-    pub(super) fn prepare(&self, correct: impl FnOnce(&mut Checkpoint)) {
+    /// Corrects what the next commit will store, once those under way are through.
+    pub(super) async fn prepare(&self, correct: impl FnOnce(&mut Checkpoint)) {
+        let _one_at_a_time = self.run.committing.lock().await;
         let mut now = self.now();
         correct(&mut now.checkpoint);
         now.begun = true;
@@ -155,7 +151,7 @@ impl Step {
     /// Stores a page, and that the data set has got as far as `advance` says.
     pub(super) async fn commit_page(
         &self,
-        advance: impl FnOnce(&mut Checkpoint),
+        advance: impl FnOnce(&mut Checkpoint) + Send + 'static,
         write: impl FnOnce(&mut Scoped<'_>) -> Result<Stored, SyncError> + Send + 'static,
     ) -> Result<(), SyncError> {
         failpoint!("sync.before_page_commit");
@@ -209,15 +205,36 @@ impl Step {
         self.commit(state, |_| {}, |_| Ok(Written::default())).await
     }
 
+    /// Commits on a task of its own: whoever asked for it may be dropped when another part of the run
+    /// fails, but a transaction runs on, and what comes after it must know of it.
     async fn commit(
+        &self,
+        state: DataSetState,
+        advance: impl FnOnce(&mut Checkpoint) + Send + 'static,
+        write: impl FnOnce(&mut Scoped<'_>) -> Result<Written, SyncError> + Send + 'static,
+    ) -> Result<(), SyncError> {
+        let step = self.clone();
+        let committed =
+            tokio::spawn(async move { step.commit_in_turn(state, advance, write).await });
+        match committed.await {
+            Ok(committed) => committed,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_stopping) => Err(SyncError::Cancelled),
+            },
+        }
+    }
+
+    async fn commit_in_turn(
         &self,
         state: DataSetState,
         advance: impl FnOnce(&mut Checkpoint),
         write: impl FnOnce(&mut Scoped<'_>) -> Result<Written, SyncError> + Send + 'static,
     ) -> Result<(), SyncError> {
-        let _one_at_a_time = self.committing.lock().await;
+        let _one_at_a_time = self.run.committing.lock().await;
         let run = self.run.clone();
         let (tenant, id, data_set) = (run.tenant, run.run, self.data_set);
+        let before = self.now().checkpoint.clone();
         let (mut checkpoint, mut change) = self.change(state, advance);
         let (checkpoint, change) = run
             .store
@@ -232,6 +249,10 @@ impl Step {
                 let new = i64::try_from(written.page.new).unwrap_or(i64::MAX);
                 checkpoint.read = checkpoint.read.saturating_add(new);
                 checkpoint.returned.extend(written.page.returned);
+                // Only what moves the run on: pages that come again and again do not.
+                if run.attempt > 1 && (checkpoint != before || state.has_ended()) {
+                    queries::forget_attempts(&mut tx.global(), run.lease.item, run.lease.fence)?;
+                }
                 change.processed = change.processed.max(checkpoint.read);
                 if state.has_ended() {
                     change.expected = Some(change.processed);
@@ -243,25 +264,11 @@ impl Step {
                 Ok::<_, SyncError>((checkpoint, change))
             })
             .await?;
-        self.forget_attempts().await?;
         let mut now = self.now();
         now.begun = true;
         now.checkpoint = checkpoint;
         now.processed = change.processed;
         now.expected = change.expected;
-        Ok(())
-    }
-
-    /// The run moved on: earlier claims that did not no longer count. Once a claim, and in a
-    /// transaction of its own, because the data sets share the lock on the work item.
-    async fn forget_attempts(&self) -> Result<(), SyncError> {
-        if self.run.attempt > 1 && !self.run.moved_on.swap(true, Relaxed) {
-            let lease = self.run.lease;
-            self.run
-                .store
-                .global(move |tx| queries::forget_attempts(tx, lease.item, lease.fence))
-                .await?;
-        }
         Ok(())
     }
 

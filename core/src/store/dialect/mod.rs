@@ -58,8 +58,8 @@ pub(crate) struct Claimed {
     pub(crate) due_at: super::types::StoredTime,
 }
 
-/// Writes objects: new ones in, changed ones over, unchanged ones of the same read untouched.
-/// Returns how many rows were written. The keys within one call must differ.
+/// Writes objects: new ones in, changed ones over, unchanged ones of the same read untouched. The keys
+/// within one call must differ.
 pub(crate) fn upsert_objects(
     tx: &mut Scoped<'_>,
     tenant: TenantId,

@@ -173,11 +173,10 @@ pub(super) fn lease_is_held(
     id: WorkItemId,
     fence: i64,
 ) -> Result<bool, StoreError> {
-    // clock_timestamp and not now: the transaction may have begun before the lease ran out. Shared:
-    // the data sets of a run write side by side, and a claim waits for all of them.
+    // clock_timestamp and not now: the transaction may have begun before the lease ran out.
     let row: Option<Held> = sql_query(
         "SELECT lease_until >= clock_timestamp() AS held FROM work_items \
-         WHERE id = $1 AND fence = $2 AND lease_until IS NOT NULL FOR SHARE",
+         WHERE id = $1 AND fence = $2 AND lease_until IS NOT NULL FOR UPDATE",
     )
     .bind::<DbUuid, _>(id)
     .bind::<BigInt, _>(fence)

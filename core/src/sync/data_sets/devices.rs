@@ -25,10 +25,11 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
 }
 
 async fn read_all(step: &Step) -> Result<(), SyncError> {
-    let (tenant, generation) = (step.run.tenant, step.full_read().await?);
+    step.full_read().await?;
+    let tenant = step.run.tenant;
     let first =
         GraphPath::of("deviceManagement/managedDevices").query("$select", ManagedDevice::SELECT);
-    let pages = Pages::new(Workload::Intune, move |body| {
+    let pages = Pages::new(Workload::Intune, move |body, generation| {
         decode_page(body, tenant, generation)
     });
     read_list(step, &pages, &step.run.graph.v1(first)).await?;
@@ -48,14 +49,12 @@ pub(super) fn decode_page(
     }
     Ok(DecodedPage {
         items: page.value.len(),
-        // Intune counts the page where others count the collection.
-        count: None,
         next_link: page.next_link.as_deref().map(str::to_owned),
         delta_link: None,
         write: Box::new(move |tx| {
             let (rows, _) = rows.into_parts();
-            let kind = ObjectKind::Device.number();
-            let new = inventory::upsert_objects(tx, tenant, kind, generation, &rows)?;
+            let kind = ObjectKind::Device;
+            let new = inventory::store_objects(tx, tenant, kind, generation, &rows)?;
             Ok(new.into())
         }),
     })

@@ -48,7 +48,8 @@ pub(super) async fn plan(step: &Step) -> Result<Plan, SyncError> {
             })
             .await?;
         if let Some(delta_link) = stored.delta_link {
-            step.prepare(|checkpoint| checkpoint.position = Position::Page(delta_link));
+            step.prepare(|checkpoint| checkpoint.position = Position::Page(delta_link))
+                .await;
             return Ok(Plan::Changes);
         }
     }
@@ -56,8 +57,7 @@ pub(super) async fn plan(step: &Step) -> Result<Plan, SyncError> {
     Ok(Plan::Full)
 }
 
-/// How many objects a collection has, by its `$count`. Only to choose the way and to show progress,
-/// so a refusal is no failure.
+/// How many objects a collection has, by its `$count`; `None` where Microsoft refuses to count.
 pub(super) async fn count(
     step: &Step,
     collection: &'static str,
@@ -145,12 +145,17 @@ pub(super) async fn read_changes(step: &Step, pages: Pages) -> Result<(), SyncEr
             return Err(Checkpoint::misplaced().into());
         }
     };
-    pages.read_chain(step, step.run.graph.link(&link)?).await?;
-    match step.checkpoint().and_then(|done| done.delta_link) {
-        Some(_) => Ok(()),
-        None => Err(SyncError::UnexpectedAnswer(
-            "a round of changes without a delta link".to_owned(),
+    pages.read_chain(step, step.run.graph.link(&link)?).await
+}
+
+/// A page of a delta query leads on or ends with the link for later changes; one that does neither was
+/// cut off.
+pub(super) fn require_link<T>(page: &Page<'_, T>) -> Result<(), SyncError> {
+    match (&page.next_link, &page.delta_link) {
+        (None, None) => Err(SyncError::UnexpectedAnswer(
+            "a page of changes without any link".to_owned(),
         )),
+        (Some(_), _) | (_, Some(_)) => Ok(()),
     }
 }
 
@@ -180,26 +185,6 @@ pub(super) struct MemberChange {
 pub(super) fn read_item<'a, T: Deserialize<'a>>(item: &'a RawValue) -> Result<T, SyncError> {
     serde_json::from_str(item.get())
         .map_err(|error| SyncError::UnexpectedAnswer(format!("an item: {error}")))
-}
-
-/// What the processed objects are counted by.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Counts {
-    /// Rows written: in a full read each object is written the first time it is seen, and only then,
-    /// however often it comes.
-    Written,
-    /// Items: in a round of changes an item counts even if it changes nothing here.
-    Items(usize),
-}
-
-impl Counts {
-    /// The count, given the rows written.
-    pub(super) fn of(self, written: usize) -> usize {
-        match self {
-            Self::Written => written,
-            Self::Items(items) => items,
-        }
-    }
 }
 
 /// Rows of one page by key: an object that comes twice is stored as it came last.

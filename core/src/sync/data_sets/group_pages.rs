@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{
-    directory::{self, Change, Counts, PageRows},
+    directory::{self, Change, PageRows},
     document, guid,
 };
 use crate::{
@@ -47,27 +47,31 @@ pub(super) fn decode_delta(
     round: Round,
 ) -> Result<DecodedPage, SyncError> {
     let page: Page<'_, &RawValue> = Page::read(body)?;
+    directory::require_link(&page)?;
     let mut rows = GroupPage::default();
     for item in &page.value {
         let change: Change<'_> = directory::read_item(item)?;
         let key = guid(&change.id)?;
         rows.take(key, item, change)?;
     }
-    let counts = match round {
-        Round::Full => Counts::Written,
-        Round::Changes => Counts::Items(page.value.len()),
-    };
+    let items = page.value.len();
     Ok(DecodedPage {
-        items: page.value.len(),
-        count: page.count.and_then(|count| i64::try_from(count).ok()),
+        items,
         next_link: page.next_link.as_deref().map(str::to_owned),
         delta_link: page.delta_link.as_deref().map(str::to_owned),
-        write: Box::new(move |tx| Ok(counts.of(rows.store(tx, tenant, generation)?).into())),
+        write: Box::new(move |tx| {
+            let new = rows.store(tx, tenant, generation)?;
+            // In a round of changes each item counts, even if it changes nothing here.
+            Ok(match round {
+                Round::Full => new.into(),
+                Round::Changes => items.into(),
+            })
+        }),
     })
 }
 
 impl GroupPage {
-    /// Stores it, and says how many of its groups were written.
+    /// Stores it, and says how many of its groups the read had not seen before.
     fn store(
         self,
         tx: &mut Scoped<'_>,
@@ -75,13 +79,12 @@ impl GroupPage {
         generation: i64,
     ) -> Result<usize, SyncError> {
         let (groups, removed) = self.groups.into_parts();
-        let kind = ObjectKind::Group;
-        let written = inventory::upsert_objects(tx, tenant, kind.number(), generation, &groups)?;
-        inventory::mark_removed(tx, tenant, kind, &removed)?;
+        let new = inventory::store_objects(tx, tenant, ObjectKind::Group, generation, &groups)?;
+        inventory::mark_removed(tx, tenant, ObjectKind::Group, &removed)?;
         let (there, gone) = split(self.members);
         inventory::upsert_members(tx, tenant, generation, &there)?;
         inventory::remove_members(tx, tenant, &gone)?;
-        Ok(written)
+        Ok(new)
     }
 
     fn take(&mut self, key: Uuid, item: &RawValue, change: Change<'_>) -> Result<(), SyncError> {
@@ -125,7 +128,6 @@ pub(super) fn decode_expanded(
     }
     Ok(DecodedPage {
         items: page.value.len(),
-        count: None,
         next_link: page.next_link.as_deref().map(str::to_owned),
         delta_link: None,
         write: Box::new(move |tx| Ok(rows.store(tx, tenant, generation)?.into())),

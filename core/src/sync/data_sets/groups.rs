@@ -74,7 +74,8 @@ async fn read_groups(step: &Step) -> Result<(), SyncError> {
         done => return done,
     }
     // The other way goes on in the same read: what is stored already is right.
-    step.prepare(|checkpoint| checkpoint.position = Position::Start);
+    step.prepare(|checkpoint| checkpoint.position = Position::Start)
+        .await;
     enumerate(step).await
 }
 
@@ -82,16 +83,16 @@ async fn read_groups(step: &Step) -> Result<(), SyncError> {
 /// taken before anything is read.
 async fn choose(step: &Step) -> Result<(), SyncError> {
     let count = directory::count(step, "groups").await?;
-    step.prepare(|checkpoint| checkpoint.expected = count);
+    step.prepare(|checkpoint| checkpoint.expected = count).await;
     if count.is_none_or(|count| count <= ENUMERATED) {
         return Ok(());
     }
     let delta_link = directory::latest_delta_link(step, "groups", &delta_select()).await?;
     step.prepare(|checkpoint| {
-        // An earlier link is older, and misses nothing either.
-        checkpoint.delta_link = checkpoint.delta_link.take().or(delta_link);
+        checkpoint.delta_link = delta_link;
         checkpoint.position = Position::ExpandedGroups(None);
-    });
+    })
+    .await;
     Ok(())
 }
 
@@ -113,17 +114,11 @@ async fn enumerate(step: &Step) -> Result<(), SyncError> {
         | Position::LargeGroups { .. }
         | Position::UserSettings { .. } => return Err(Checkpoint::misplaced().into()),
     };
-    let (tenant, generation) = (step.run.tenant, step.generation());
-    let pages = Pages::new(Workload::Identity, move |body| {
+    let tenant = step.run.tenant;
+    let pages = Pages::new(Workload::Identity, move |body, generation| {
         group_pages::decode_delta(body, tenant, generation, Round::Full)
     });
-    pages.read_chain(step, first).await?;
-    match step.checkpoint().and_then(|done| done.delta_link) {
-        Some(_) => Ok(()),
-        None => Err(SyncError::UnexpectedAnswer(
-            "an enumeration without a delta link".to_owned(),
-        )),
-    }
+    pages.read_chain(step, first).await
 }
 
 /// Groups with the members that `$expand` shows, then the groups that have more.
@@ -136,8 +131,8 @@ async fn read_expanded(step: &Step) -> Result<(), SyncError> {
                 .query("$select", Group::SELECT)
                 .query("$expand", "members($select=id)")),
         };
-        let (tenant, generation) = (step.run.tenant, step.generation());
-        let pages = Pages::new(Workload::Identity, move |body| {
+        let tenant = step.run.tenant;
+        let pages = Pages::new(Workload::Identity, move |body, generation| {
             group_pages::decode_expanded(body, tenant, generation)
         });
         pages
@@ -156,7 +151,7 @@ async fn read_expanded(step: &Step) -> Result<(), SyncError> {
 async fn read_changes(step: &Step) -> Result<(), SyncError> {
     let tenant = step.run.tenant;
     let generation = current_generation(step).await?;
-    let pages = Pages::new(Workload::Identity, move |body| {
+    let pages = Pages::new(Workload::Identity, move |body, _none_of_its_own| {
         group_pages::decode_delta(body, tenant, generation, Round::Changes)
     });
     directory::read_changes(step, pages).await?;

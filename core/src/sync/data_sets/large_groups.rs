@@ -38,7 +38,8 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
             })
             .await?;
         let Some(last) = groups.last().copied() else {
-            step.prepare(|checkpoint| checkpoint.position = Position::End);
+            step.prepare(|checkpoint| checkpoint.position = Position::End)
+                .await;
             return Ok(());
         };
         let (rows, more) = first_pages(step, groups).await?;
@@ -51,7 +52,7 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
             .try_collect::<()>()
             .await?;
         step.commit_page(
-            |checkpoint| checkpoint.position = Position::LargeGroups { after: last, least },
+            move |checkpoint| checkpoint.position = Position::LargeGroups { after: last, least },
             move |tx| {
                 inventory::upsert_members(tx, tenant, generation, &rows)?;
                 Ok(Stored::default())
@@ -80,7 +81,8 @@ async fn lower_the_limit(step: &Step) -> Result<(), SyncError> {
         })
         .await?;
     let least = least.min(most).max(1);
-    step.prepare(|checkpoint| checkpoint.position = Position::LargeGroups { after, least });
+    step.prepare(|checkpoint| checkpoint.position = Position::LargeGroups { after, least })
+        .await;
     Ok(())
 }
 
@@ -116,14 +118,13 @@ async fn first_pages(
     Ok((rows, more))
 }
 
-/// Reads the further pages of one group's members.
+/// Reads the further pages of one group's members, unless it is deleted meanwhile.
 async fn read_on(step: &Step, group: Uuid, next: GraphUrl) -> Result<(), SyncError> {
-    let (tenant, generation) = (step.run.tenant, step.generation());
-    let pages = Pages::new(Workload::Identity, move |body| {
+    let tenant = step.run.tenant;
+    let pages = Pages::new(Workload::Identity, move |body, generation| {
         let (rows, next_link) = group_pages::decode_members(body, group)?;
         Ok(DecodedPage {
             items: rows.len(),
-            count: None,
             next_link,
             delta_link: None,
             write: Box::new(move |tx| {
@@ -132,5 +133,8 @@ async fn read_on(step: &Step, group: Uuid, next: GraphUrl) -> Result<(), SyncErr
             }),
         })
     });
-    pages.read_beside(step, next).await
+    match pages.read_beside(step, next).await {
+        Err(SyncError::Graph(GraphError::NotFound(_))) => Ok(()),
+        done => done,
+    }
 }

@@ -39,14 +39,14 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         .await?;
     let rows = decode(&body, subscriptions.as_ref())?;
     let expected = i64::try_from(rows.len()).ok();
-    let advance = |checkpoint: &mut Checkpoint| {
+    let advance = move |checkpoint: &mut Checkpoint| {
         checkpoint.expected = expected;
         checkpoint.position = Position::End;
     };
     let tenant = step.run.tenant;
     step.commit_page(advance, move |tx| {
-        let kind = ObjectKind::License.number();
-        Ok(inventory::upsert_objects(tx, tenant, kind, generation, &rows)?.into())
+        let kind = ObjectKind::License;
+        Ok(inventory::store_objects(tx, tenant, kind, generation, &rows)?.into())
     })
     .await?;
     finish_full_read(step, ObjectKind::License).await

@@ -32,14 +32,16 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         match from_report(step, generation).await? {
             Outcome::Named => {
                 link_to_users(step, generation).await?;
-                step.prepare(|checkpoint| checkpoint.position = Position::End);
+                step.prepare(|checkpoint| checkpoint.position = Position::End)
+                    .await;
             }
             Outcome::Unusable(warning) => {
                 step.warn(warning);
                 let after = Uuid::nil();
                 step.prepare(|checkpoint| {
                     checkpoint.position = Position::UserSettings { after };
-                });
+                })
+                .await;
             }
         }
     }
@@ -232,12 +234,9 @@ pub(super) fn write(
             })
         })
         .collect::<Result<_, SyncError>>()?;
-    Ok(inventory::upsert_objects(
-        tx,
-        tenant,
-        ObjectKind::Mailbox.number(),
-        generation,
-        &rows,
+    let kind = ObjectKind::Mailbox;
+    Ok(inventory::store_objects(
+        tx, tenant, kind, generation, &rows,
     )?)
 }
 

@@ -67,8 +67,8 @@ fn document(object: &impl serde::Serialize) -> Result<String, SyncError> {
         .map_err(|error| SyncError::UnexpectedAnswer(format!("an object cannot be kept: {error}")))
 }
 
-/// Runs a read from where the step stands. Where that is a link that has become too old, the read
-/// begins again from its start, in the same generation: what it has stored is still of this read.
+/// Runs a full read from where the step stands. Where that is a link that has become too old, a new
+/// one begins: what the old one saw so long ago may be gone.
 async fn resume<'a>(
     step: &Step,
     read: impl Fn() -> BoxFuture<'a, Result<(), SyncError>>,
@@ -76,7 +76,7 @@ async fn resume<'a>(
     let resumed = step.position() != Position::Start;
     match read().await {
         Err(error) if resumed && directory::link_is_stale(&error) => {
-            step.prepare(|checkpoint| checkpoint.position = Position::Start);
+            step.begin_full_read().await?;
             read().await
         }
         done => done,

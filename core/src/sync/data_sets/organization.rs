@@ -79,8 +79,8 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
             default_domain.as_deref(),
             &search,
         )?;
-        let kind = ObjectKind::Organization.number();
-        Ok(inventory::upsert_objects(tx, tenant, kind, generation, &[row])?.into())
+        let kind = ObjectKind::Organization;
+        Ok(inventory::store_objects(tx, tenant, kind, generation, &[row])?.into())
     })
     .await?;
     let data_set = step.data_set;

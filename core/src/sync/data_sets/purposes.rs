@@ -94,7 +94,8 @@ pub(super) async fn read_all(
             })
             .await?;
         let Some((last, _)) = users.last() else {
-            step.prepare(|checkpoint| checkpoint.position = Position::End);
+            step.prepare(|checkpoint| checkpoint.position = Position::End)
+                .await;
             return Ok(());
         };
         let behind_all = *last;
@@ -120,14 +121,15 @@ pub(super) async fn read_all(
                 }
             }
             step.commit_page(
-                |checkpoint| checkpoint.position = Position::UserSettings { after: behind },
+                move |checkpoint| checkpoint.position = Position::UserSettings { after: behind },
                 move |tx| Ok(write(tx, tenant, generation, found.into_iter())?.into()),
             )
             .await?;
         }
         step.prepare(|checkpoint| {
             checkpoint.position = Position::UserSettings { after: behind_all };
-        });
+        })
+        .await;
     }
     Ok(())
 }

@@ -18,9 +18,10 @@ use crate::{
 
 /// Reads all scores. They are few and large, so the page size is left to Microsoft.
 pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
-    let (tenant, generation) = (step.run.tenant, step.full_read().await?);
+    step.full_read().await?;
+    let tenant = step.run.tenant;
     let first = step.run.graph.v1("security/secureScores");
-    let pages = Pages::new(Workload::Security, move |body| {
+    let pages = Pages::new(Workload::Security, move |body, generation| {
         decode_page(body, tenant, generation)
     });
     read_list(step, &pages, &first).await?;
@@ -38,12 +39,11 @@ pub(super) fn decode_page(
     rows.dedup_by_key(|row| row.key);
     Ok(DecodedPage {
         items: page.value.len(),
-        count: page.count.and_then(|count| i64::try_from(count).ok()),
         next_link: page.next_link.as_deref().map(str::to_owned),
         delta_link: None,
         write: Box::new(move |tx| {
-            let kind = ObjectKind::SecureScore.number();
-            let new = inventory::upsert_objects(tx, tenant, kind, generation, &rows)?;
+            let kind = ObjectKind::SecureScore;
+            let new = inventory::store_objects(tx, tenant, kind, generation, &rows)?;
             Ok(new.into())
         }),
     })

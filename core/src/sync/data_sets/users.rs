@@ -54,6 +54,10 @@ async fn read_pages(step: &Step) -> Result<(), SyncError> {
     if step.position() == Position::Start {
         choose(step).await?;
     }
+    let expected = step.checkpoint().and_then(|known| known.expected);
+    if let Some(users) = expected.and_then(|users| u64::try_from(users).ok()) {
+        step.run.graph.tenant_has_users(users);
+    }
     match step.position() {
         Position::Shards(_) => read_shards(step).await,
         Position::Start
@@ -71,52 +75,64 @@ async fn choose(step: &Step) -> Result<(), SyncError> {
         directory::latest_delta_link(step, "users", User::SELECT),
         directory::count(step, "users"),
     )?;
-    if let Some(users) = count.and_then(|count| u64::try_from(count).ok()) {
-        step.run.graph.tenant_has_users(users);
-    }
     step.prepare(|checkpoint| {
-        // An earlier link is older, and misses nothing either.
-        checkpoint.delta_link = checkpoint.delta_link.take().or(delta_link);
+        checkpoint.delta_link = delta_link;
         checkpoint.expected = count;
         if count.is_some_and(|count| count > ONE_CHAIN) {
             checkpoint.position = Position::all_shards();
         }
-    });
+    })
+    .await;
     Ok(())
 }
 
 async fn read_shards(step: &Step) -> Result<(), SyncError> {
-    match pages(step)
+    let pages = pages(step);
+    let whole = match pages
         .read_shards(step, |shard| shard_url(step, shard))
         .await
     {
-        Ok(()) => {}
+        Ok(()) => is_whole(step).await?,
         Err(SyncError::Graph(error)) if is_refusal(&error) => {
             tracing::info!(%error, "users cannot be read in shards");
-            step.prepare(|checkpoint| checkpoint.position = Position::Start);
-            return read_chain(step).await;
+            false
         }
         Err(error) => return Err(error),
-    }
+    };
+    let next = if whole {
+        Position::End
+    } else {
+        Position::Start
+    };
+    step.prepare(|checkpoint| checkpoint.position = next).await;
+    read_chain(step).await
+}
+
+/// Whether the shards brought as many users as there were, or as there are: some may have been deleted
+/// while they were read.
+async fn is_whole(step: &Step) -> Result<bool, SyncError> {
     let done = step.checkpoint().unwrap_or_default();
-    if done.expected.is_some_and(|expected| done.read < expected) {
-        tracing::info!(read = done.read, expected = ?done.expected, "shards of users do not make up the whole");
-        step.prepare(|checkpoint| checkpoint.position = Position::Start);
-        return read_chain(step).await;
+    if done.expected.is_none_or(|expected| done.read >= expected) {
+        return Ok(true);
     }
-    step.prepare(|checkpoint| checkpoint.position = Position::End);
-    Ok(())
+    let count = directory::count(step, "users").await?;
+    let whole = count.is_some_and(|count| done.read >= count);
+    if !whole {
+        tracing::info!(
+            read = done.read,
+            ?count,
+            "shards of users do not make up the whole"
+        );
+    }
+    Ok(whole)
 }
 
 /// Reads all pages one after the other. What is stored already is not counted again.
 async fn read_chain(step: &Step) -> Result<(), SyncError> {
     let graph = &step.run.graph;
     let first = match step.position() {
-        Position::Start => graph
-            .v1(GraphPath::of("users?$top=999&$count=true").query("$select", User::SELECT))
-            .eventual(),
-        // The link carries the count of the first page, but not the header that counting needs.
-        Position::Page(link) => graph.link(&link)?.eventual(),
+        Position::Start => graph.v1(GraphPath::of("users?$top=999").query("$select", User::SELECT)),
+        Position::Page(link) => graph.link(&link)?,
         Position::End => return Ok(()),
         Position::Shards(_)
         | Position::ExpandedGroups(_)
@@ -136,8 +152,8 @@ fn shard_url(step: &Step, shard: Shard) -> GraphUrl {
 }
 
 fn pages(step: &Step) -> Pages {
-    let (tenant, generation) = (step.run.tenant, step.generation());
-    Pages::new(Workload::Identity, move |body| {
+    let tenant = step.run.tenant;
+    Pages::new(Workload::Identity, move |body, generation| {
         decode_page(body, tenant, generation)
     })
 }
@@ -159,7 +175,7 @@ pub(super) fn decode_page(
 async fn read_changes(step: &Step) -> Result<(), SyncError> {
     let tenant = step.run.tenant;
     let generation = current_generation(step).await?;
-    let pages = Pages::new(Workload::Identity, move |body| {
+    let pages = Pages::new(Workload::Identity, move |body, _none_of_its_own| {
         decode_changes(body, tenant, generation)
     });
     directory::read_changes(step, pages).await?;
@@ -173,6 +189,7 @@ pub(super) fn decode_changes(
     generation: i64,
 ) -> Result<DecodedPage, SyncError> {
     let page: Page<'_, &RawValue> = Page::read(body)?;
+    directory::require_link(&page)?;
     let mut rows = PageRows::default();
     let mut created = HashMap::new();
     for item in &page.value {
@@ -201,14 +218,13 @@ pub(super) fn decode_changes(
 fn decoded<T>(page: &Page<'_, T>, write: WritePage) -> DecodedPage {
     DecodedPage {
         items: page.value.len(),
-        count: page.count.and_then(|count| i64::try_from(count).ok()),
         next_link: page.next_link.as_deref().map(str::to_owned),
         delta_link: page.delta_link.as_deref().map(str::to_owned),
         write,
     }
 }
 
-/// Stores a page of users, and says how many were written.
+/// Stores a page of users, and says how many of them the read had not seen before.
 fn store(
     tx: &mut Scoped<'_>,
     tenant: TenantId,
@@ -216,10 +232,9 @@ fn store(
     rows: PageRows,
 ) -> Result<usize, SyncError> {
     let (rows, removed) = rows.into_parts();
-    let kind = ObjectKind::User;
-    let written = inventory::upsert_objects(tx, tenant, kind.number(), generation, &rows)?;
-    inventory::mark_removed(tx, tenant, kind, &removed)?;
-    Ok(written)
+    let new = inventory::store_objects(tx, tenant, ObjectKind::User, generation, &rows)?;
+    inventory::mark_removed(tx, tenant, ObjectKind::User, &removed)?;
+    Ok(new)
 }
 
 fn row(user: &User<'_>) -> Result<ObjectRow, SyncError> {
