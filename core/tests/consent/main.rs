@@ -14,4 +14,5 @@ mod race;
 mod refusals;
 mod start;
 mod tenants;
+mod waking;
 mod world;

@@ -35,6 +35,7 @@ use tenantry_core::{
     outbound::{Limits, Outbound},
     secrets::{MasterKey, SecretText, Vault},
     store::{DatabaseLocation, Store},
+    sync::WakeUp,
     tenants::{ConnectionType, Tenant, TenantService},
 };
 use tenantry_tests::fake_microsoft::{
@@ -97,6 +98,7 @@ pub struct World {
     pub graph: GraphClient,
     pub vault: Vault,
     pub http: Outbound,
+    pub wake: WakeUp,
     pub a: Org,
     pub b: Org,
     pub raw: Raw,
@@ -158,7 +160,8 @@ impl World {
         let master = MasterKey::from_base64(&SecretText::new(STANDARD.encode([7; 32]))).unwrap();
         let vault = Vault::new(&master, Uuid::from_u128(1));
         let (a, b) = (raw.add_org("Aardvark IT"), raw.add_org("Badger Services"));
-        let prover = Prover::new(store.clone(), identity.clone(), graph.clone());
+        let wake = WakeUp::default();
+        let prover = Prover::new(store.clone(), identity.clone(), graph.clone(), wake.clone());
         let tenants = TenantService::new(store.clone(), identity.clone());
         let consent = ConsentService::new(
             store.clone(),
@@ -177,6 +180,7 @@ impl World {
             graph,
             vault,
             http,
+            wake,
             a,
             b,
             raw,
@@ -199,6 +203,7 @@ impl World {
             self.store.clone(),
             self.identity.clone(),
             self.graph.clone(),
+            self.wake.clone(),
         )
         .waiting_at_once(at_once)
     }
