@@ -164,7 +164,7 @@ impl Prover {
         }
     }
 
-    /// The same with another patience of the callback.
+    /// The same with another patience of the callback; with none the first try is the worker's.
     pub fn waiting_at_once(self, at_once: Duration) -> Self {
         Self { at_once, ..self }
     }
@@ -259,6 +259,9 @@ impl Prover {
         scope: &OrgScope,
         id: ConnectionId,
     ) -> Result<AtOnce, StoreError> {
+        if self.at_once.is_zero() {
+            return Ok(AtOnce::NotYet);
+        }
         let Some((connection, handle)) = self.waiting(scope, id).await? else {
             return Ok(AtOnce::NotYet);
         };

@@ -4,7 +4,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -128,7 +128,8 @@ impl World {
             admin_url: None,
             pool_size: 8,
         };
-        Self::over(location, Raw::Postgres(url.to_string()), None).await
+        let conn = PgConnection::establish(url.as_str()).unwrap();
+        Self::over(location, Raw::Postgres(Mutex::new(conn)), None).await
     }
 
     async fn over(location: DatabaseLocation, raw: Raw, folder: Option<tempfile::TempDir>) -> Self {
@@ -501,7 +502,8 @@ pub fn rejected(outcome: Result<StepTaken, ConsentError>) -> RejectedFlow {
 /// The database from outside: what an operator with all rights sees.
 pub enum Raw {
     Sqlite(PathBuf),
-    Postgres(String),
+    /// One connection for all that a test asks: a new one each time would take longer than the question.
+    Postgres(Mutex<PgConnection>),
 }
 
 #[derive(QueryableByName)]
@@ -558,10 +560,7 @@ impl Raw {
     pub fn execute(&self, sql: &str) {
         match self {
             Self::Sqlite(path) => sqlite(path).batch_execute(sql).unwrap(),
-            Self::Postgres(url) => PgConnection::establish(url)
-                .unwrap()
-                .batch_execute(sql)
-                .unwrap(),
+            Self::Postgres(conn) => conn.lock().unwrap().batch_execute(sql).unwrap(),
         }
     }
 
@@ -572,9 +571,7 @@ impl Raw {
         ));
         let row: Number = match self {
             Self::Sqlite(path) => query.get_result(&mut sqlite(path)).unwrap(),
-            Self::Postgres(url) => query
-                .get_result(&mut PgConnection::establish(url).unwrap())
-                .unwrap(),
+            Self::Postgres(conn) => query.get_result(&mut *conn.lock().unwrap()).unwrap(),
         };
         row.number
     }
@@ -583,8 +580,8 @@ impl Raw {
     pub fn texts(&self, sql: &str) -> Vec<String> {
         let rows: Vec<Text> = match self {
             Self::Sqlite(path) => sql_query(sql).get_results(&mut sqlite(path)).unwrap(),
-            Self::Postgres(url) => sql_query(sql)
-                .get_results(&mut PgConnection::establish(url).unwrap())
+            Self::Postgres(conn) => sql_query(sql)
+                .get_results(&mut *conn.lock().unwrap())
                 .unwrap(),
         };
         rows.into_iter().map(|row| row.text).collect()
