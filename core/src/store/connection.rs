@@ -39,6 +39,7 @@ pub struct Scoped<'c> {
     scope: OrgScope,
     now: DateTime<Utc>,
     pub(super) updates: Vec<StatusUpdate>,
+    pub(super) erases: bool,
 }
 
 impl<'c> Scoped<'c> {
@@ -48,6 +49,7 @@ impl<'c> Scoped<'c> {
             scope,
             now,
             updates: Vec::new(),
+            erases: false,
         }
     }
 
@@ -76,6 +78,11 @@ impl<'c> Scoped<'c> {
             conn,
             now: self.now,
         }
+    }
+
+    /// What this transaction erases leaves the files, too, once it has committed (D2).
+    pub(crate) fn leave_no_trace(&mut self) {
+        self.erases = true;
     }
 
     /// A status document to publish once this transaction has committed.

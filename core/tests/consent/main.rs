@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod erasure;
 mod flow;
 mod links;
 mod proof;

@@ -611,6 +611,57 @@ impl Raw {
         }
     }
 
+    /// Somebody who reads SQLite's file as it is now, for as long as the value lives.
+    pub fn reading(&self) -> impl Drop + use<> {
+        struct Reader(SqliteConnection);
+        impl Drop for Reader {
+            fn drop(&mut self) {
+                self.0.batch_execute("ROLLBACK").unwrap();
+            }
+        }
+        let Self::Sqlite(path) = self else {
+            panic!("only SQLite's readers hold something back");
+        };
+        let mut conn = sqlite(path);
+        conn.batch_execute("BEGIN; SELECT count(*) FROM connections;")
+            .unwrap();
+        Reader(conn)
+    }
+
+    /// Everything that is stored: the bytes of SQLite's files, or the rows of PostgreSQL's tables as
+    /// text, with bytes as hexadecimal digits.
+    pub fn everything(&self) -> Vec<u8> {
+        match self {
+            Self::Sqlite(path) => ["", "-wal", "-shm"]
+                .iter()
+                .filter_map(|ending| std::fs::read(format!("{}{ending}", path.display())).ok())
+                .flatten()
+                .collect(),
+            Self::Postgres(_) => self
+                .texts(
+                    "SELECT relname::text AS text FROM pg_class \
+                     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
+                )
+                .iter()
+                .flat_map(|table| self.dump(table).into_bytes())
+                .collect(),
+        }
+    }
+
+    /// A column of bytes of a table, without the empty ones.
+    pub fn bytes(&self, table: &str, column: &str) -> Vec<Vec<u8>> {
+        let digits = match self {
+            Self::Sqlite(_) => format!("hex({column})"),
+            Self::Postgres(_) => format!("encode({column}, 'hex')"),
+        };
+        let sql = format!("SELECT {digits} AS text FROM {table} WHERE {column} IS NOT NULL");
+        let texts = self.texts(&sql);
+        texts
+            .iter()
+            .map(|text| hex::decode(text).unwrap())
+            .collect()
+    }
+
     /// Claims the work about a connection as a worker does, and returns the lease.
     pub fn lease(&self, connection: ConnectionId) -> tenantry_core::sync::queue::Lease {
         let subject = self.uuid(connection.as_uuid());
