@@ -62,6 +62,8 @@ pub struct LinkView {
     pub permissions: Vec<&'static Permission>,
     /// How the last flow ended.
     pub last_outcome: Option<Outcome>,
+    /// Where the administrator goes at the end, when that is not our result page.
+    pub return_url: Option<Url>,
     /// When the link ends.
     pub expires_at: DateTime<Utc>,
 }
@@ -95,6 +97,7 @@ impl ConsentService {
             missing: tenant.missing_permissions,
             permissions,
             last_outcome: connection.last_outcome,
+            return_url: connection.return_url,
             expires_at: connection.expires_at,
         })
     }
