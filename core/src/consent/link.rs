@@ -56,6 +56,8 @@ pub struct LinkView {
     pub entered_tenant: String,
     /// What the tenant is now.
     pub status: TenantStatus,
+    /// What the proven token said it holds; nothing where it named nothing.
+    pub granted: Vec<String>,
     /// What the proven token lacks.
     pub missing: Vec<String>,
     /// What is asked for.
@@ -94,6 +96,7 @@ impl ConsentService {
             tenant_name: tenant.display_name,
             entered_tenant: connection.entered_tenant,
             status: tenant.status,
+            granted: tenant.granted_permissions,
             missing: tenant.missing_permissions,
             permissions,
             last_outcome: connection.last_outcome,

@@ -153,6 +153,30 @@ on_both_databases! {
         }
     }
 
+    async fn g6_a_token_without_roles_connects_and_a_refusal_shows_what_is_missing(backend: Backend) {
+        let app = TestApp::start(backend).await;
+        let withheld = "DeviceManagementManagedDevices.Read.All";
+        let accept = Decision::AcceptWithout([withheld.to_owned()].into());
+        let tenant = app.microsoft.add_tenant(seed("Silent").decision(accept));
+        login::set_app_token_form(&app.microsoft.cloud(), tenant.id, login::AppTokenForm::WithoutRoles);
+        let started = start(&app.owner, &tenant).await;
+        let answer = relay_to_the_end(&app.owner, &started).await.expect(200).json();
+        assert_eq!(answer["status"], "connected");
+        assert_eq!((&answer["grantedPermissions"], &answer["missingPermissions"]), (&json!([]), &json!([])));
+        assert_eq!(answer["nextUrl"], Value::Null);
+        let page = walk(text(&started, "authorizationUrl")).await.text();
+        assert!(page.contains("is connected to") && !page.contains("was granted"), "{page}");
+
+        let status = app.owner.wait_for_run(tenant.id).await;
+        assert_eq!((&status["run"]["id"], &status["status"]), (&answer["syncRunId"], &json!("degraded")));
+        assert_eq!(status["missingPermissions"], json!([withheld]), "what Graph refuses is missing");
+        let shown = app.owner.get(&format!("/tenants/{}", tenant.id)).await.expect(200).json();
+        assert_eq!((&shown["grantedPermissions"], &shown["missingPermissions"]), (&json!([]), &json!([withheld])));
+        assert_eq!(shown["degradedFeatures"].as_array().unwrap().len(), 1);
+        let page = walk(text(&started, "authorizationUrl")).await.text();
+        assert!(page.contains("Some permissions are missing") && page.contains(withheld), "{page}");
+    }
+
     async fn c12_a_guest_with_a_proven_role_connects_and_is_recorded_as_one(backend: Backend) {
         let app = TestApp::start(backend).await;
         let tenant = app.microsoft.add_tenant(seed("Hosting").wids_in_token(false));
