@@ -7,6 +7,7 @@ mod consent_refused;
 mod contract;
 mod flow;
 mod isolation;
+mod nul;
 mod sync;
 mod sync_faults;
 mod tenants;
