@@ -1,5 +1,5 @@
-//! What is tidied up once an hour: answers of repeated calls, links of long ago, and the counts of keys
-//! that have been silent.
+//! What is tidied up once an hour: answers of repeated calls, links of long ago, the counts of keys that
+//! have been silent, and what is left in the database's log of what was erased.
 
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ async fn tidy(services: &Services) -> Result<(), StoreError> {
         let scope = OrgScope::for_system(organization.id);
         answers += services.idempotency.purge(&scope).await?;
     }
+    services.store.wipe_erased().await?;
     tracing::debug!(flows, answers, "tidied up");
     Ok(())
 }

@@ -298,7 +298,7 @@ pub fn services(
         store.clock().clone(),
         Patience::default(),
     );
-    let prover = Prover::new(store.clone(), identity.clone(), graph.clone());
+    let prover = Prover::new(store.clone(), identity.clone(), graph.clone(), wake.clone());
     let settings = ConsentSettings {
         public_url: url_of(&http.public_url)?,
         return_urls: ReturnUrls::new(http.return_urls.clone()),

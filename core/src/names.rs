@@ -1,4 +1,6 @@
-//! Names that people type.
+//! Names that people type, and those that Microsoft sends.
+
+use std::borrow::Cow;
 
 /// Characters a name may have.
 const LONGEST: usize = 200;
@@ -31,6 +33,16 @@ pub fn checked_name(text: &str) -> Result<String, InvalidName> {
         Err(InvalidName::TooLong)
     } else {
         Ok(name.to_owned())
+    }
+}
+
+/// A name from outside as both databases keep it: PostgreSQL has no text with NUL in it, and would refuse
+/// everything that stands beside such a name.
+pub fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', ""))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 

@@ -96,7 +96,7 @@ on_both_databases! {
         let identity = IdentityClient::new(profile, credential, redirect, http.clone(), clock.clone()).unwrap();
         let graph = GraphClient::new(identity.clone(), http, clock, Patience::default());
         let wake = WakeUp::default();
-        let prover = Prover::new(store.clone(), identity, graph.clone());
+        let prover = Prover::new(store.clone(), identity, graph.clone(), wake.clone());
         let worker = Worker::new(store.clone(), graph, prover, wake.clone(), 4);
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let running = tokio::spawn(worker.run(stopped));

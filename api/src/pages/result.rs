@@ -36,7 +36,11 @@ fn connected(view: &LinkView) -> Markup {
             h1 { "Connected" }
             p { strong { (tenant_label(view)) } " is connected to " strong { (view.organization) } "." }
             @if lost.is_empty() {
-                p { "Everything that was asked for was granted. You can close this page." }
+                p {
+                    // A token that names no permission tells nothing about what is missing either.
+                    @if !view.granted.is_empty() { "Everything that was asked for was granted. " }
+                    "You can close this page."
+                }
             } @else {
                 p { "Some permissions are missing. What that means:" }
                 ul {

@@ -53,7 +53,7 @@ pub async fn open_link(
     let looks_only = request.method() == Method::HEAD;
     if view.is_shared || looks_only || wants_details(&request) {
         let page = pages::connect_page(&view, &address(&state, token));
-        return answer_with_form(&request, &state, page);
+        return answer_with_form(&request, &state, &view, page);
     }
     begin(&request, &state, token).await
 }
@@ -147,11 +147,13 @@ fn result(state: &AppState, view: &LinkView, token: &str) -> HttpResponse {
     html_page::answer(&mut HttpResponse::build(status), page)
 }
 
-/// The connect page. Its form may also lead to Microsoft: browsers apply `form-action` to the redirect
-/// that follows the post.
+/// The connect page. Browsers apply `form-action` to every redirect that follows the post, so the form
+/// may also lead to Microsoft and, where Microsoft shows no page before it answers, to the end of the
+/// flow.
 fn answer_with_form(
     request: &HttpRequest,
     state: &AppState,
+    view: &LinkView,
     page: Markup,
 ) -> Result<HttpResponse, Problem> {
     let (_binding, cookie) = flow_cookie::bound(request).map_err(Problem::internal)?;
@@ -159,7 +161,11 @@ fn answer_with_form(
     if let Some(cookie) = cookie {
         answer.cookie(cookie);
     }
-    let allowed = format!("form-action 'self' {}", state.consent()?.authority());
+    let mut allowed = format!("form-action 'self' {}", state.consent()?.authority());
+    if let Some(url) = &view.return_url {
+        allowed.push(' ');
+        allowed.push_str(&url.origin().ascii_serialization());
+    }
     let policy = html_page::CONTENT_SECURITY_POLICY.replace("form-action 'none'", &allowed);
     let mut answer = html_page::answer(&mut answer, page);
     let policy = header::HeaderValue::from_str(&policy).map_err(Problem::internal)?;

@@ -56,12 +56,16 @@ pub struct LinkView {
     pub entered_tenant: String,
     /// What the tenant is now.
     pub status: TenantStatus,
+    /// What the proven token said it holds; nothing where it named nothing.
+    pub granted: Vec<String>,
     /// What the proven token lacks.
     pub missing: Vec<String>,
     /// What is asked for.
     pub permissions: Vec<&'static Permission>,
     /// How the last flow ended.
     pub last_outcome: Option<Outcome>,
+    /// Where the administrator goes at the end, when that is not our result page.
+    pub return_url: Option<Url>,
     /// When the link ends.
     pub expires_at: DateTime<Utc>,
 }
@@ -92,9 +96,11 @@ impl ConsentService {
             tenant_name: tenant.display_name,
             entered_tenant: connection.entered_tenant,
             status: tenant.status,
+            granted: tenant.granted_permissions,
             missing: tenant.missing_permissions,
             permissions,
             last_outcome: connection.last_outcome,
+            return_url: connection.return_url,
             expires_at: connection.expires_at,
         })
     }

@@ -33,6 +33,7 @@ use crate::{
     },
     store::{Scoped, Store, StoreError},
     sync::{
+        WakeUp,
         queue::{self, Lease, LeaseError, WorkKind},
         run::RunKind,
         runs::{self, QueueRunError},
@@ -81,6 +82,7 @@ pub struct Prover {
     store: Store,
     identity: IdentityClient,
     graph: GraphClient,
+    wake: WakeUp,
     at_once: Duration,
 }
 
@@ -151,17 +153,18 @@ struct Stored {
 }
 
 impl Prover {
-    /// The prover of one installation.
-    pub fn new(store: Store, identity: IdentityClient, graph: GraphClient) -> Self {
+    /// The prover of one installation; `wake` tells the workers of this process.
+    pub fn new(store: Store, identity: IdentityClient, graph: GraphClient, wake: WakeUp) -> Self {
         Self {
             store,
             identity,
             graph,
+            wake,
             at_once: AT_ONCE,
         }
     }
 
-    /// The same with another patience of the callback.
+    /// The same with another patience of the callback; with none the first try is the worker's.
     pub fn waiting_at_once(self, at_once: Duration) -> Self {
         Self { at_once, ..self }
     }
@@ -256,6 +259,9 @@ impl Prover {
         scope: &OrgScope,
         id: ConnectionId,
     ) -> Result<AtOnce, StoreError> {
+        if self.at_once.is_zero() {
+            return Ok(AtOnce::NotYet);
+        }
         let Some((connection, handle)) = self.waiting(scope, id).await? else {
             return Ok(AtOnce::NotYet);
         };
@@ -396,6 +402,7 @@ impl Prover {
             .store
             .write(scope, move |tx| proven(tx, &connection, evidence, lease))
             .await?;
+        self.wake.work_is_there();
         crate::failpoint::failpoint!("proof-stored");
         for superseded in &stored.superseded {
             self.identity.forget(*superseded);

@@ -40,6 +40,7 @@ pub struct Scoped<'c> {
     now: DateTime<Utc>,
     pub(super) updates: Vec<StatusUpdate>,
     pub(super) facts: Vec<Fact>,
+    pub(super) erases: bool,
 }
 
 impl<'c> Scoped<'c> {
@@ -50,6 +51,7 @@ impl<'c> Scoped<'c> {
             now,
             updates: Vec::new(),
             facts: Vec::new(),
+            erases: false,
         }
     }
 
@@ -78,6 +80,11 @@ impl<'c> Scoped<'c> {
             conn,
             now: self.now,
         }
+    }
+
+    /// What this transaction erases leaves the files, too, once it has committed (D2).
+    pub(crate) fn leave_no_trace(&mut self) {
+        self.erases = true;
     }
 
     /// A status document to publish once this transaction has committed.

@@ -212,6 +212,12 @@ impl Store {
         .await
     }
 
+    /// Makes what was erased leave SQLite's files, too. A transaction that erases credentials does so
+    /// by itself; this is for the case that it could not, or that the process died before.
+    pub async fn wipe_erased(&self) -> Result<(), StoreError> {
+        self.on_blocking_thread(Store::wipe).await
+    }
+
     /// Database connections of the pools: in use and idle, for metrics.
     pub fn pool_state(&self) -> (u32, u32) {
         let state = |total: u32, idle: u32| (total.saturating_sub(idle), idle);
@@ -253,10 +259,10 @@ impl Store {
     {
         let now = self.inner.clock.now();
         let org = scope.org();
-        let (result, updates, facts) = self.transaction(access, Some(org), |conn| {
+        let (result, updates, facts, erases) = self.transaction(access, Some(org), |conn| {
             let mut scoped = Scoped::new(conn, scope, now);
             let result = body(&mut scoped)?;
-            Ok::<_, E>((result, scoped.updates, scoped.facts))
+            Ok::<_, E>((result, scoped.updates, scoped.facts, scoped.erases))
         })?;
         for fact in &facts {
             self.inner.measures.committed(fact);
@@ -264,7 +270,18 @@ impl Store {
         for update in updates {
             self.inner.board.publish(update);
         }
+        if erases && let Err(error) = self.wipe() {
+            tracing::warn!(%error, "what was erased is still in the database's log; it is wiped within the hour");
+        }
         Ok(result)
+    }
+
+    fn wipe(&self) -> Result<(), StoreError> {
+        match &self.inner.pools {
+            Pools::Sqlite { writer, .. } => pool::empty_log(&mut *writer.get()?),
+            // There the files belong to the server, which drops old versions in its own time.
+            Pools::Postgres(_) => Ok(()),
+        }
     }
 
     /// One transaction. SQLite writers begin immediate, so that reading before writing cannot meet a

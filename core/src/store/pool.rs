@@ -3,9 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use diesel::{
-    Connection as _, PgConnection, SqliteConnection,
+    Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection,
     connection::SimpleConnection as _,
     r2d2::{ConnectionManager, CustomizeConnection, Pool},
+    sql_query,
 };
 
 use super::StoreError;
@@ -121,4 +122,24 @@ pub(super) fn connect_sqlite(path: &Path) -> Result<SqliteConnection, StoreError
         .map_err(|error| StoreError::Unavailable(error.into()))?;
     conn.batch_execute(SQLITE_SETUP)?;
     Ok(conn)
+}
+
+/// Brings SQLite's write-ahead log into the database file and empties it: the log keeps the older
+/// versions of pages, and with them what was erased since. In the file itself `secure_delete` has
+/// overwritten it. Whoever still reads an older version is not waited for long, for nobody can write
+/// meanwhile.
+pub(super) fn empty_log(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    #[derive(QueryableByName)]
+    struct Checkpoint {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        busy: i32,
+    }
+    conn.batch_execute("PRAGMA busy_timeout = 1000;")?;
+    let done = sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result::<Checkpoint>(conn);
+    conn.batch_execute("PRAGMA busy_timeout = 10000;")?;
+    if done?.busy == 0 {
+        Ok(())
+    } else {
+        Err(StoreError::Unavailable("others still read the log".into()))
+    }
 }

@@ -49,6 +49,7 @@ pub struct Worker {
     wake: WakeUp,
     slots: Arc<Semaphore>,
     owner: Uuid,
+    look: Duration,
 }
 
 impl Worker {
@@ -71,7 +72,13 @@ impl Worker {
             wake,
             slots: Arc::new(Semaphore::new(slots)),
             owner: Uuid::now_v7(),
+            look: LOOK,
         }
+    }
+
+    /// The same, looking for work this often when nobody wakes it.
+    pub fn looking_every(self, look: Duration) -> Self {
+        Self { look, ..self }
     }
 
     /// Works until `stop` turns true, then lets go of what is under way: each piece goes on from its
@@ -95,7 +102,7 @@ impl Worker {
                     }
                     None => tokio::select! {
                         () = worker.wake.0.notified() => {}
-                        () = tokio::time::sleep(LOOK) => {}
+                        () = tokio::time::sleep(worker.look) => {}
                         _ = stop.changed() => {}
                     },
                 },

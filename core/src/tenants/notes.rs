@@ -14,6 +14,7 @@ use super::{
 use crate::{
     audit::{self, Action},
     ids::{ConnectionId, CustomerId, TenantId},
+    names::without_nul,
     store::{Scoped, StoreError},
     sync::status,
 };
@@ -181,6 +182,9 @@ pub fn note_organization(
     let Some(before) = queries::naming(tx, tenant)? else {
         return Err(StoreError::NotFound);
     };
+    let name = name.map(without_nul);
+    let default_domain = default_domain.map(without_nul);
+    let (name, default_domain) = (name.as_deref(), default_domain.as_deref());
     let own = name
         .or(before.organization_name.as_deref())
         .or(default_domain);
@@ -192,7 +196,7 @@ pub fn note_organization(
         .map(str::to_owned)
         .or_else(|| before.default_domain.clone());
     let after = Naming {
-        search_text: search_text(shown, &domains.join(" "), tenant),
+        search_text: search_text(shown, &without_nul(&domains.join(" ")), tenant),
         display_name: shown.to_owned(),
         display_name_set: before.display_name_set,
         organization_name: name

@@ -35,6 +35,7 @@ pub(super) fn revoke(
         return Ok(Vec::new());
     }
     let erased = consent::erase_for_tenant(tx, tenant)?;
+    tx.leave_no_trace();
     claims::free(&mut tx.global(), org, tenant)?;
     runs::cancel_for_tenant(tx, tenant)?;
     status::refresh(tx, tenant)?;

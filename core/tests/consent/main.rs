@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod erasure;
 mod flow;
 mod links;
 mod proof;
@@ -14,4 +15,5 @@ mod race;
 mod refusals;
 mod start;
 mod tenants;
+mod waking;
 mod world;

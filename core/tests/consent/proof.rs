@@ -9,10 +9,21 @@ use tenantry_core::{
 };
 use tenantry_tests::fake_microsoft::{
     faults::{Fault, FaultRule},
-    login::{Endpoint, script_error, set_consent_lag},
+    login::{AppTokenForm, Endpoint, script_error, set_app_token_form, set_consent_lag},
+    state::Decision,
 };
 
-use crate::world::{CONTOSO, on_both_stores, rejected, token};
+use crate::world::{CONTOSO, World, on_both_stores, rejected, token};
+
+/// How often Graph was asked what the tenant is.
+fn questions(world: &World) -> usize {
+    let requests = world.fake.cloud().requests();
+    let is_it = |path: &str| path.starts_with("/v1.0/organization?");
+    requests
+        .iter()
+        .filter(|request| is_it(&request.path_and_query))
+        .count()
+}
 
 on_both_stores! {
     async fn consent_that_lags_a_little_is_waited_for(world) {
@@ -74,6 +85,74 @@ on_both_stores! {
             grant.lag_requests = 0;
         }
         assert_eq!(world.connect_in_browser(&started).await.unwrap().status, TenantStatus::Connected);
+    }
+
+    async fn g6_a_token_that_names_no_permission_is_proven_by_graph(world) {
+        let contoso = world.add_tenant(CONTOSO);
+        for (form, tries) in [(AppTokenForm::WithoutRoles, 3), (AppTokenForm::Unreadable, 1)] {
+            set_app_token_form(&world.fake.cloud(), contoso.id, form);
+            let (tokens, questions) = (world.token_requests("client_credentials").len(), questions(world));
+            let started = world.start(CONTOSO).await;
+            let step = world.connect_in_browser(&started).await.unwrap();
+            assert_eq!(step.status, TenantStatus::Connected, "{form:?}");
+            assert_eq!((step.granted.len(), step.missing.len()), (0, 0), "unknown is not missing");
+            assert!(step.sync_run.is_some());
+            // Right after a consent such a token may be too early, so newer ones are asked for first.
+            assert_eq!(world.token_requests("client_credentials").len() - tokens, tries, "{form:?}");
+            assert_eq!(self::questions(world) - questions, 1, "{form:?}");
+
+            let tenant = world.tenant(&world.a, step.tenant).await;
+            assert_eq!((tenant.status, tenant.display_name.as_str()), (TenantStatus::Connected, "Contoso"));
+            assert_eq!((tenant.granted_permissions.len(), tenant.missing_permissions.len()), (0, 0));
+            let document = world.status_document(&world.a, step.tenant);
+            assert_eq!(document["status"], "connected");
+            assert_eq!(document["missingPermissions"], serde_json::json!([]));
+            assert!(document["connectionError"].is_null());
+            let link = world.consent.link(&token(&started)).await.unwrap();
+            assert_eq!((link.state, link.granted.len(), link.missing.len()), (LinkState::Proven, 0, 0));
+            let audited = world.details(&world.a, "tenant.connected").pop().unwrap();
+            assert_eq!(audited["grantedPermissions"], serde_json::json!([]));
+            assert!(world.details(&world.a, "consent.excessPermissions").is_empty());
+            world.tenants.revoke(&world.a.scope, step.tenant, None).await.unwrap();
+        }
+    }
+
+    async fn g6_the_durable_step_believes_graph_about_a_token_that_names_nothing(world) {
+        let contoso = world.add_tenant(CONTOSO);
+        set_app_token_form(&world.fake.cloud(), contoso.id, AppTokenForm::WithoutRoles);
+        let prover = world.prover_waiting(Duration::ZERO);
+        let started = world.start(CONTOSO).await;
+        let step = world.connect_with(&world.consent_with(prover.clone()), &started).await.unwrap();
+        assert_eq!((step.status, step.sync_run), (TenantStatus::PendingConsent, None));
+        let lease = world.raw.lease(started.connection);
+        let step = prover.attempt(world.a.id, started.tenant, started.connection, lease).await.unwrap();
+        assert_eq!(step, ProofStep::Done);
+        let tenant = world.tenant(&world.a, started.tenant).await;
+        assert_eq!((tenant.status, tenant.granted_permissions.len()), (TenantStatus::Connected, 0));
+        assert_eq!(world.raw.count("work_items", "kind = 'sync'"), 1);
+    }
+
+    async fn g6_a_token_that_names_nothing_and_a_graph_that_refuses_prove_nothing(world) {
+        let contoso = world.add_tenant(CONTOSO);
+        let withheld = ["Organization.Read.All", "User.Read.All"].map(str::to_owned);
+        *contoso.decision.write().unwrap() = Decision::AcceptWithout(withheld.into());
+        for form in [AppTokenForm::WithoutRoles, AppTokenForm::Unreadable] {
+            set_app_token_form(&world.fake.cloud(), contoso.id, form);
+            let prover = world.prover_waiting(Duration::from_millis(50));
+            let started = world.start(CONTOSO).await;
+            let step = world.connect_with(&world.consent_with(prover.clone()), &started).await.unwrap();
+            assert_eq!((step.status, step.sync_run), (TenantStatus::PendingConsent, None), "{form:?}");
+            let lease = world.raw.lease(started.connection);
+            let attempt = || prover.attempt(world.a.id, started.tenant, started.connection, lease);
+            assert!(matches!(attempt().await.unwrap(), ProofStep::TryAgainAt(_)), "{form:?}");
+            world.advance(TimeDelta::seconds(73));
+            assert_eq!(attempt().await.unwrap(), ProofStep::Done);
+            let document = world.status_document(&world.a, started.tenant);
+            assert_eq!(document["status"], "pendingConsent", "{form:?}");
+            assert_eq!(document["connectionError"]["code"], "consentNotEffective", "{form:?}");
+            assert_eq!(world.raw.count("tenant_claims", "1 = 1"), 0);
+            assert_eq!(world.raw.count("work_items", "1 = 1"), 0);
+        }
     }
 
     async fn r1_a_consent_whose_process_died_before_the_proof_is_proven_after_the_restart(world) {

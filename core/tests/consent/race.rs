@@ -1,7 +1,11 @@
 //! Two organisations after one tenant (C13).
 
+use std::time::Duration;
+
 use tenantry_core::{
-    consent::{ConsentError, StepTaken},
+    consent::{ConsentError, ProofStep, Prover, StepTaken},
+    ids::{ConnectionId, TenantId},
+    sync::queue::Lease,
     tenants::TenantStatus,
 };
 
@@ -21,6 +25,18 @@ async fn almost_done(world: &World, org: &Org) -> (Tab, tenantry_core::consent::
         .unwrap();
     let answer = world.at_microsoft(&microsoft_page(&step)).await;
     (tab, answer)
+}
+
+/// How many times two proofs of one tenant are stored at the same moment.
+const PROOFS: usize = 1_000;
+
+/// Brings the flow of an organisation to the point where only its proof is missing, with the worker's
+/// lease on that.
+async fn consented(world: &World, org: &Org, prover: &Prover) -> (ConnectionId, Lease) {
+    let started = world.start_as(org, CONTOSO).await.unwrap();
+    let consent = world.consent_with(prover.clone());
+    world.connect_with(&consent, &started).await.unwrap();
+    (started.connection, world.raw.lease(started.connection))
 }
 
 fn is_unavailable(outcome: &Result<StepTaken, ConsentError>) -> bool {
@@ -49,6 +65,54 @@ on_both_stores! {
             world.tenants.revoke(&winner.scope, step.tenant, None).await.unwrap();
             assert_eq!(world.raw.count("tenant_claims", "1 = 1"), 0);
         }
+    }
+
+    async fn c13_of_two_proofs_at_once_exactly_one_has_the_tenant_a_thousand_times(world) {
+        let tenant = TenantId::from_uuid(world.add_tenant(CONTOSO).id);
+        let prover = world.prover_waiting(Duration::ZERO);
+        let mut contenders = Vec::new();
+        for org in [world.a.id, world.b.id].into_iter().zip([world.a.clone(), world.b.clone()]) {
+            let (id, org) = org;
+            contenders.push((id, consented(world, &org, &prover).await));
+        }
+        world.raw.execute("CREATE TABLE leased AS SELECT * FROM work_items");
+        let there_is_one = [
+            "tenant_claims",
+            "connections WHERE state = 'proven'",
+            "connections WHERE state = 'pending' AND last_outcome LIKE '%tenantUnavailable%'",
+            "tenants WHERE status = 'connected'",
+            "tenants WHERE status = 'pendingConsent'",
+            "sync_runs",
+        ]
+        .map(|rows| format!("SELECT CAST(count(*) AS TEXT) AS text FROM {rows}"))
+        .join(" UNION ALL ");
+        for round in 0..PROOFS {
+            // Whoever is started first has a small advantage.
+            contenders.rotate_left(1);
+            let racing: Vec<_> = contenders
+                .iter()
+                .map(|(org, (connection, lease))| {
+                    let (prover, org, connection, lease) = (prover.clone(), *org, *connection, *lease);
+                    tokio::spawn(async move { prover.attempt(org, tenant, connection, lease).await })
+                })
+                .collect();
+            for attempt in racing {
+                assert_eq!(attempt.await.unwrap().unwrap(), ProofStep::Done, "{round}");
+            }
+            assert_eq!(world.raw.texts(&there_is_one), ["1", "1", "1", "1", "1", "1"], "{round}");
+            // Back to where both wait for their proof.
+            world.raw.execute(
+                "DELETE FROM tenant_claims; DELETE FROM sync_runs; DELETE FROM work_items; \
+                 INSERT INTO work_items SELECT * FROM leased; \
+                 UPDATE connections SET state = 'pending', next_step = 'proof', last_outcome = NULL; \
+                 UPDATE tenants SET status = 'pendingConsent', connection_id = NULL, connected_at = NULL;",
+            );
+        }
+        let of_both = |action: &str| {
+            let count = |org: &Org| world.details(org, action).len();
+            count(&world.a) + count(&world.b)
+        };
+        assert_eq!((of_both("tenant.connected"), of_both("consent.rejected")), (PROOFS, PROOFS));
     }
 
     async fn c13_a_pending_flow_claims_nothing_and_a_revoked_tenant_is_free(world) {

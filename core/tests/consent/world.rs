@@ -4,7 +4,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -35,6 +35,7 @@ use tenantry_core::{
     outbound::{Limits, Outbound, Upstream},
     secrets::{MasterKey, SecretText, Vault},
     store::{DatabaseLocation, Store},
+    sync::WakeUp,
     tenants::{ConnectionType, Tenant, TenantService},
 };
 use tenantry_tests::fake_microsoft::{
@@ -97,6 +98,7 @@ pub struct World {
     pub graph: GraphClient,
     pub vault: Vault,
     pub http: Outbound,
+    pub wake: WakeUp,
     pub a: Org,
     pub b: Org,
     pub raw: Raw,
@@ -126,7 +128,8 @@ impl World {
             admin_url: None,
             pool_size: 8,
         };
-        Self::over(location, Raw::Postgres(url.to_string()), None).await
+        let conn = PgConnection::establish(url.as_str()).unwrap();
+        Self::over(location, Raw::Postgres(Mutex::new(conn)), None).await
     }
 
     async fn over(location: DatabaseLocation, raw: Raw, folder: Option<tempfile::TempDir>) -> Self {
@@ -158,7 +161,8 @@ impl World {
         let master = MasterKey::from_base64(&SecretText::new(STANDARD.encode([7; 32]))).unwrap();
         let vault = Vault::new(&master, Uuid::from_u128(1));
         let (a, b) = (raw.add_org("Aardvark IT"), raw.add_org("Badger Services"));
-        let prover = Prover::new(store.clone(), identity.clone(), graph.clone());
+        let wake = WakeUp::default();
+        let prover = Prover::new(store.clone(), identity.clone(), graph.clone(), wake.clone());
         let tenants = TenantService::new(store.clone(), identity.clone());
         let consent = ConsentService::new(
             store.clone(),
@@ -177,6 +181,7 @@ impl World {
             graph,
             vault,
             http,
+            wake,
             a,
             b,
             raw,
@@ -199,6 +204,7 @@ impl World {
             self.store.clone(),
             self.identity.clone(),
             self.graph.clone(),
+            self.wake.clone(),
         )
         .waiting_at_once(at_once)
     }
@@ -496,7 +502,8 @@ pub fn rejected(outcome: Result<StepTaken, ConsentError>) -> RejectedFlow {
 /// The database from outside: what an operator with all rights sees.
 pub enum Raw {
     Sqlite(PathBuf),
-    Postgres(String),
+    /// One connection for all that a test asks: a new one each time would take longer than the question.
+    Postgres(Mutex<PgConnection>),
 }
 
 #[derive(QueryableByName)]
@@ -553,10 +560,7 @@ impl Raw {
     pub fn execute(&self, sql: &str) {
         match self {
             Self::Sqlite(path) => sqlite(path).batch_execute(sql).unwrap(),
-            Self::Postgres(url) => PgConnection::establish(url)
-                .unwrap()
-                .batch_execute(sql)
-                .unwrap(),
+            Self::Postgres(conn) => conn.lock().unwrap().batch_execute(sql).unwrap(),
         }
     }
 
@@ -567,9 +571,7 @@ impl Raw {
         ));
         let row: Number = match self {
             Self::Sqlite(path) => query.get_result(&mut sqlite(path)).unwrap(),
-            Self::Postgres(url) => query
-                .get_result(&mut PgConnection::establish(url).unwrap())
-                .unwrap(),
+            Self::Postgres(conn) => query.get_result(&mut *conn.lock().unwrap()).unwrap(),
         };
         row.number
     }
@@ -578,8 +580,8 @@ impl Raw {
     pub fn texts(&self, sql: &str) -> Vec<String> {
         let rows: Vec<Text> = match self {
             Self::Sqlite(path) => sql_query(sql).get_results(&mut sqlite(path)).unwrap(),
-            Self::Postgres(url) => sql_query(sql)
-                .get_results(&mut PgConnection::establish(url).unwrap())
+            Self::Postgres(conn) => sql_query(sql)
+                .get_results(&mut *conn.lock().unwrap())
                 .unwrap(),
         };
         rows.into_iter().map(|row| row.text).collect()
@@ -607,6 +609,57 @@ impl Raw {
                 .texts(&format!("SELECT t::text AS text FROM {table} t"))
                 .join("\n"),
         }
+    }
+
+    /// Somebody who reads SQLite's file as it is now, for as long as the value lives.
+    pub fn reading(&self) -> impl Drop + use<> {
+        struct Reader(SqliteConnection);
+        impl Drop for Reader {
+            fn drop(&mut self) {
+                self.0.batch_execute("ROLLBACK").unwrap();
+            }
+        }
+        let Self::Sqlite(path) = self else {
+            panic!("only SQLite's readers hold something back");
+        };
+        let mut conn = sqlite(path);
+        conn.batch_execute("BEGIN; SELECT count(*) FROM connections;")
+            .unwrap();
+        Reader(conn)
+    }
+
+    /// Everything that is stored: the bytes of SQLite's files, or the rows of PostgreSQL's tables as
+    /// text, with bytes as hexadecimal digits.
+    pub fn everything(&self) -> Vec<u8> {
+        match self {
+            Self::Sqlite(path) => ["", "-wal", "-shm"]
+                .iter()
+                .filter_map(|ending| std::fs::read(format!("{}{ending}", path.display())).ok())
+                .flatten()
+                .collect(),
+            Self::Postgres(_) => self
+                .texts(
+                    "SELECT relname::text AS text FROM pg_class \
+                     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
+                )
+                .iter()
+                .flat_map(|table| self.dump(table).into_bytes())
+                .collect(),
+        }
+    }
+
+    /// A column of bytes of a table, without the empty ones.
+    pub fn bytes(&self, table: &str, column: &str) -> Vec<Vec<u8>> {
+        let digits = match self {
+            Self::Sqlite(_) => format!("hex({column})"),
+            Self::Postgres(_) => format!("encode({column}, 'hex')"),
+        };
+        let sql = format!("SELECT {digits} AS text FROM {table} WHERE {column} IS NOT NULL");
+        let texts = self.texts(&sql);
+        texts
+            .iter()
+            .map(|text| hex::decode(text).unwrap())
+            .collect()
     }
 
     /// Claims the work about a connection as a worker does, and returns the lease.

@@ -126,6 +126,57 @@ on_both_databases! {
         assert_eq!(page.url, format!("{expected}connected"));
     }
 
+    async fn n15_the_button_leads_to_the_return_url_where_microsoft_shows_no_page(backend: Backend) {
+        let app = TestApp::start_with(backend, &[("TENANTRY_RETURN_URLS", "https://portal.example:8443/app")]).await;
+        app.create_organization("Southwind MSP");
+        let customer = app.owner.create_customer("Signed in").await;
+        app.microsoft.add_tenant(seed("Remembered"));
+        let mut wish = json!({"customerId": customer, "tenant": "remembered.example"});
+        for (return_url, further) in [(None, ""), (Some("https://portal.example:8443/app/done"), " https://portal.example:8443")] {
+            wish["returnUrl"] = json!(return_url);
+            let started = app.owner.post("/tenants/connect", &wish).await.expect(201).json();
+            let mut browser = Browser::new();
+            let page = browser.open(text(&started, "authorizationUrl")).await;
+            let policy = page.header("content-security-policy").unwrap();
+            let allowed = format!("; form-action 'self' {}{further};", app.microsoft.login_url());
+            assert!(policy.contains(&allowed), "{policy}");
+            let end = browser.submit("Continue to Microsoft").await;
+            match return_url {
+                Some(url) => {
+                    assert!(end.url.starts_with(url) && end.url.ends_with("status=connected"), "{end}");
+                    assert!(!end.body.contains("blocked"), "{end}");
+                }
+                None => assert!(end.text().contains("Connected"), "{end}"),
+            }
+            let tenant = app.owner.list("/tenants").await[0]["tenantId"].as_str().unwrap().to_owned();
+            app.owner.delete(&format!("/tenants/{tenant}")).await.expect(204);
+        }
+    }
+
+    async fn g6_a_token_without_roles_connects_and_a_refusal_shows_what_is_missing(backend: Backend) {
+        let app = TestApp::start(backend).await;
+        let withheld = "DeviceManagementManagedDevices.Read.All";
+        let accept = Decision::AcceptWithout([withheld.to_owned()].into());
+        let tenant = app.microsoft.add_tenant(seed("Silent").decision(accept));
+        login::set_app_token_form(&app.microsoft.cloud(), tenant.id, login::AppTokenForm::WithoutRoles);
+        let started = start(&app.owner, &tenant).await;
+        let answer = relay_to_the_end(&app.owner, &started).await.expect(200).json();
+        assert_eq!(answer["status"], "connected");
+        assert_eq!((&answer["grantedPermissions"], &answer["missingPermissions"]), (&json!([]), &json!([])));
+        assert_eq!(answer["nextUrl"], Value::Null);
+        let page = walk(text(&started, "authorizationUrl")).await.text();
+        assert!(page.contains("is connected to") && !page.contains("was granted"), "{page}");
+
+        let status = app.owner.wait_for_run(tenant.id).await;
+        assert_eq!((&status["run"]["id"], &status["status"]), (&answer["syncRunId"], &json!("degraded")));
+        assert_eq!(status["missingPermissions"], json!([withheld]), "what Graph refuses is missing");
+        let shown = app.owner.get(&format!("/tenants/{}", tenant.id)).await.expect(200).json();
+        assert_eq!((&shown["grantedPermissions"], &shown["missingPermissions"]), (&json!([]), &json!([withheld])));
+        assert_eq!(shown["degradedFeatures"].as_array().unwrap().len(), 1);
+        let page = walk(text(&started, "authorizationUrl")).await.text();
+        assert!(page.contains("Some permissions are missing") && page.contains(withheld), "{page}");
+    }
+
     async fn c12_a_guest_with_a_proven_role_connects_and_is_recorded_as_one(backend: Backend) {
         let app = TestApp::start(backend).await;
         let tenant = app.microsoft.add_tenant(seed("Hosting").wids_in_token(false));

@@ -8,6 +8,7 @@ mod contract;
 mod flow;
 mod isolation;
 mod metrics;
+mod nul;
 mod sync;
 mod sync_faults;
 mod sync_large;

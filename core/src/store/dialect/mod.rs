@@ -4,8 +4,13 @@
 mod postgres;
 mod sqlite;
 
+use std::borrow::Cow;
+
 use super::{Conn, Global, Scoped, StoreError, types::StoredUuid};
-use crate::ids::{OrgId, TenantId, WorkItemId};
+use crate::{
+    ids::{OrgId, TenantId, WorkItemId},
+    names::without_nul,
+};
 
 /// Which organisation, tenant and full read a bulk write belongs to.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +77,13 @@ pub(crate) fn upsert_objects(
         tenant,
         generation,
     };
+    let rows = &all_storable(rows, |row| {
+        let name = row.name.as_deref()?;
+        name.contains('\0').then(|| ObjectRow {
+            name: Some(without_nul(name).into_owned()),
+            ..row.clone()
+        })
+    });
     match &mut tx.conn {
         Conn::Sqlite(conn) => sqlite::upsert_objects(conn, target, kind, rows),
         Conn::Postgres(conn) => postgres::upsert_objects(conn, target, kind, rows),
@@ -90,10 +102,29 @@ pub(crate) fn upsert_members(
         tenant,
         generation,
     };
+    let rows = &all_storable(rows, |row| {
+        let kind = &row.member_type;
+        kind.contains('\0').then(|| MemberRow {
+            member_type: without_nul(kind).into_owned(),
+            ..row.clone()
+        })
+    });
     match &mut tx.conn {
         Conn::Sqlite(conn) => sqlite::upsert_members(conn, target, rows),
         Conn::Postgres(conn) => postgres::upsert_members(conn, target, rows),
     }
+}
+
+/// The rows, with those that `mended` gives in the place of the ones that cannot be stored. JSON needs
+/// no mending: it writes NUL as an escape.
+fn all_storable<T: Clone>(rows: &[T], mended: impl Fn(&T) -> Option<T>) -> Cow<'_, [T]> {
+    if rows.iter().all(|row| mended(row).is_none()) {
+        return Cow::Borrowed(rows);
+    }
+    let each = rows
+        .iter()
+        .map(|row| mended(row).unwrap_or_else(|| row.clone()));
+    Cow::Owned(each.collect())
 }
 
 /// Organisations that have work due and free, by id.

@@ -28,6 +28,7 @@ pub struct LoginState {
     token_answer_forge: Mutex<Option<TokenAnswerForge>>,
     scripted: Mutex<Vec<ScriptedError>>,
     consent_lag: Mutex<HashMap<Uuid, (u32, bool)>>,
+    app_token_forms: Mutex<HashMap<Uuid, AppTokenForm>>,
     certificates: Mutex<HashMap<String, Vec<String>>>,
     used_assertions: Mutex<HashSet<String>>,
     graph_resource: RwLock<Option<String>>,
@@ -104,6 +105,21 @@ pub fn set_consent_lag(cloud: &Cloud, tenant: Uuid, requests: u32, without_roles
     lag.insert(tenant, (requests, without_roles));
 }
 
+/// How the app-only tokens of a tenant look to whoever reads them. Graph knows them either way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AppTokenForm {
+    /// A token that can be read, without the `roles` claim.
+    WithoutRoles,
+    /// A text that is no JSON web token: Microsoft may change the form of its own tokens.
+    Unreadable,
+}
+
+/// From now on the app-only tokens of this tenant look so, whatever was granted.
+pub fn set_app_token_form(cloud: &Cloud, tenant: Uuid, form: AppTokenForm) {
+    let mut forms = cloud.login.app_token_forms.lock().expect("token forms");
+    forms.insert(tenant, form);
+}
+
 /// Signing goes over to a new key. The documents list it from now on; clients that cached the old
 /// documents meet an unknown `kid`.
 pub fn roll_keys(cloud: &Cloud) {
@@ -157,6 +173,11 @@ pub(super) fn take_consent_lag(cloud: &Cloud, tenant: Uuid) -> Option<(u32, bool
         .lock()
         .expect("consent lag")
         .remove(&tenant)
+}
+
+pub(super) fn app_token_form(cloud: &Cloud, tenant: Uuid) -> Option<AppTokenForm> {
+    let forms = cloud.login.app_token_forms.lock().expect("token forms");
+    forms.get(&tenant).copied()
 }
 
 /// Applies the test's change to an id token, once.

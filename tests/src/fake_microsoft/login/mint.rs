@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     CONSUMER_TENANT,
-    controls::{self, Forgery, next_random},
+    controls::{self, AppTokenForm, Forgery, next_random},
     discovery::issuer,
     keys::{ForgeKey, SigningKey, compact},
     people,
@@ -43,8 +43,9 @@ pub(super) fn app_only(
         "sub": object_id,
         "idp": format!("https://sts.windows.net/{tenant}/"),
     });
+    let form = controls::app_token_form(cloud, tenant);
     // A token of an app without permissions has no `roles` at all.
-    if !roles.is_empty() {
+    if !roles.is_empty() && form.is_none() {
         claims["roles"] = json!(roles);
     }
     let record = AccessToken {
@@ -56,7 +57,7 @@ pub(super) fn app_only(
         person: None,
         expires_at: 0,
     };
-    access_token(cloud, claims, record)
+    access_token(cloud, claims, record, form)
 }
 
 /// An access token of somebody who signed in, with these delegated permissions.
@@ -88,10 +89,15 @@ pub(super) fn delegated(
         person: Some(person.clone()),
         expires_at: 0,
     };
-    access_token(cloud, claims, record)
+    access_token(cloud, claims, record, None)
 }
 
-fn access_token(cloud: &Cloud, mut claims: Value, mut record: AccessToken) -> Minted {
+fn access_token(
+    cloud: &Cloud,
+    mut claims: Value,
+    mut record: AccessToken,
+    form: Option<AppTokenForm>,
+) -> Minted {
     let now = cloud.now_unix();
     // A random life between 60 and 90 minutes, as Microsoft documents.
     let expires_in = 3_600 + i64::try_from(next_random(cloud) % 1_801).unwrap_or_default();
@@ -109,7 +115,12 @@ fn access_token(cloud: &Cloud, mut claims: Value, mut record: AccessToken) -> Mi
     let key = SigningKey::signing(cloud);
     // Version 1.0 tokens name their key twice.
     let header = json!({"typ": "JWT", "alg": "RS256", "x5t": key.kid(), "kid": key.kid()});
-    let token = compact(&header, &claims.to_string(), ForgeKey::Rsa(key));
+    let token = match form {
+        Some(AppTokenForm::Unreadable) => format!("EwB{}", token_id(cloud)),
+        Some(AppTokenForm::WithoutRoles) | None => {
+            compact(&header, &claims.to_string(), ForgeKey::Rsa(key))
+        }
+    };
     cloud
         .access_tokens
         .lock()
