@@ -9,6 +9,7 @@ mod administrator;
 mod authorization;
 mod callback;
 mod error;
+mod evidence;
 mod link;
 mod model;
 mod proof;

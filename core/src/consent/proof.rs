@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
 use serde_json::json;
 use tracing::warn;
 
 use super::{
     callback::note_failure,
+    evidence::{self, Evidence, Organization, SETTLED, Setback, too_slow},
     model::{Connection, NextStep, Outcome},
     queries,
     rejection::{Rejection, RejectionCode},
@@ -22,14 +22,8 @@ use crate::{
     audit::{self, Action},
     ids::{ConnectionId, OrgId, SyncRunId, TenantId},
     microsoft::{
-        connection::ConnectionHandle,
-        consent_doctor::DiagnosisCode,
-        graph::GraphClient,
-        graph_error::GraphError,
-        identity::{IdentityClient, TokenError},
-        meter::Meter,
-        permissions::{self, Comparison},
-        throttle::Workload,
+        connection::ConnectionHandle, graph::GraphClient, identity::IdentityClient,
+        permissions::Comparison,
     },
     store::{Scoped, Store, StoreError},
     sync::{
@@ -53,8 +47,6 @@ const ONE_TRY: Duration = Duration::from_secs(20);
 /// First and longest wait between the tries of a callback.
 const FIRST_WAIT: Duration = Duration::from_millis(400);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// From this try on a token that carries other permissions is believed about the one it lacks.
-const SETTLED: u32 = 3;
 
 /// What the worker does with a piece of proving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,30 +76,6 @@ pub struct Prover {
     graph: GraphClient,
     wake: WakeUp,
     at_once: Duration,
-}
-
-/// What a try showed.
-struct Evidence {
-    permissions: Comparison,
-    organization: Option<Organization>,
-}
-
-/// Why a try showed nothing.
-enum Setback {
-    /// It may pass.
-    NotYet(Box<Rejection>),
-    /// It will not.
-    Final(Box<Rejection>),
-}
-
-impl Setback {
-    fn not_yet(rejection: Rejection) -> Self {
-        Self::NotYet(Box::new(rejection))
-    }
-
-    fn final_one(rejection: Rejection) -> Self {
-        Self::Final(Box::new(rejection))
-    }
 }
 
 /// Why a proof was not stored.
@@ -206,7 +174,11 @@ impl Prover {
             return self.drop_work(scope, id, lease).await;
         };
         crate::failpoint::failpoint!("proof-before-try");
-        let tried = tokio::time::timeout(ONE_TRY, Box::pin(self.try_once(&handle, SETTLED))).await;
+        let tried = tokio::time::timeout(
+            ONE_TRY,
+            Box::pin(evidence::ask(&self.identity, &self.graph, &handle, SETTLED)),
+        )
+        .await;
         let now = self.store.clock().now();
         let is_over = connection
             .proof_deadline
@@ -315,7 +287,7 @@ impl Prover {
         let mut wait = FIRST_WAIT;
         let mut attempt = 1;
         loop {
-            match self.try_once(handle, attempt).await {
+            match evidence::ask(&self.identity, &self.graph, handle, attempt).await {
                 Ok(evidence) => return Ok(evidence),
                 Err(Setback::Final(rejection)) => return Err(rejection),
                 Err(Setback::NotYet(_)) => {}
@@ -323,69 +295,6 @@ impl Prover {
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
             attempt += 1;
-        }
-    }
-
-    /// One try with a fresh token.
-    async fn try_once(&self, handle: &ConnectionHandle, attempt: u32) -> Result<Evidence, Setback> {
-        self.identity.forget(handle.connection());
-        let token = self.identity.app_token(handle).await.map_err(of_token)?;
-        let named = token.roles().filter(|roles| !roles.is_empty());
-        // What a token names is for display, so one that goes on naming nothing is tried at Graph.
-        if token.roles().is_some() && named.is_none() && attempt < SETTLED {
-            return Err(not_effective(
-                "Microsoft issues a token for the tenant, but without any permission in it.",
-            ));
-        }
-        let permissions = match named {
-            Some(roles) => {
-                permissions::compare(self.identity.profile(), roles.iter().map(String::as_str))
-            }
-            // A token that names none, or cannot be read, says nothing; Graph's answers will.
-            None => Comparison {
-                granted: Vec::new(),
-                missing: Vec::new(),
-                excess: Vec::new(),
-            },
-        };
-        match self.organization(handle).await {
-            Ok(organization)
-                if organization
-                    .id
-                    .eq_ignore_ascii_case(&handle.tenant().to_string()) =>
-            {
-                Ok(Evidence {
-                    permissions,
-                    organization: Some(organization),
-                })
-            }
-            Ok(organization) => Err(Setback::final_one(Rejection::wrong_tenant(
-                handle.tenant(),
-                &organization.id,
-            ))),
-            Err(GraphError::AccessDenied(_))
-                if attempt >= SETTLED && lacks_organization(&permissions) =>
-            {
-                Ok(Evidence {
-                    permissions,
-                    organization: None,
-                })
-            }
-            Err(error) => Err(of_graph(error)),
-        }
-    }
-
-    async fn organization(&self, handle: &ConnectionHandle) -> Result<Organization, GraphError> {
-        let session = self.graph.session(handle);
-        let url = session.v1("organization?$select=id,displayName,verifiedDomains");
-        let body = session
-            .get(&url, Workload::Identity, &Meter::default())
-            .await?;
-        let mut answer: Organizations =
-            serde_json::from_slice(&body).map_err(GraphError::unreadable)?;
-        match (answer.value.pop(), answer.value.is_empty()) {
-            (Some(organization), true) => Ok(organization),
-            (Some(_) | None, _) => Err(GraphError::unexpected("not exactly one organization")),
         }
     }
 
@@ -531,31 +440,6 @@ fn record(
     audit::record(tx, Action::ConsentExcessPermissions, tenant, details)
 }
 
-/// The tenant's own description.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Organization {
-    id: String,
-    #[serde(default)]
-    display_name: Option<String>,
-    #[serde(default)]
-    verified_domains: Option<Vec<VerifiedDomain>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct VerifiedDomain {
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    is_default: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct Organizations {
-    value: Vec<Organization>,
-}
-
 fn note_organization(
     tx: &mut Scoped<'_>,
     tenant: TenantId,
@@ -579,82 +463,7 @@ fn note_organization(
     )
 }
 
-/// Whether the permission that the tenant's own description needs is missing, while others are there.
-fn lacks_organization(permissions: &Comparison) -> bool {
-    let lacks = permissions
-        .missing
-        .iter()
-        .any(|permission| permission.name == "Organization.Read.All");
-    lacks && !permissions.granted.is_empty()
-}
-
-fn not_effective(detail: &str) -> Setback {
-    Setback::not_yet(Rejection::new(RejectionCode::ConsentNotEffective, detail))
-}
-
-fn too_slow() -> Setback {
-    Setback::not_yet(Rejection::unavailable("Microsoft did not answer in time."))
-}
-
 fn held_by_another() -> Rejection {
     let detail = "This tenant cannot be connected here, because it is connected to this installation already.";
     Rejection::new(RejectionCode::TenantUnavailable, detail)
-}
-
-fn of_token(error: TokenError) -> Setback {
-    match error {
-        TokenError::Refused(error) => {
-            let rejection = Rejection::of_microsoft(*error);
-            if is_lag(&rejection) {
-                Setback::not_yet(rejection)
-            } else {
-                Setback::final_one(rejection)
-            }
-        }
-        TokenError::Unavailable(_) | TokenError::UnexpectedAnswer => Setback::not_yet(
-            Rejection::unavailable("Microsoft's sign-in service did not issue a token."),
-        ),
-        TokenError::Credential(_) => Setback::final_one(Rejection::new(
-            RejectionCode::Diagnosed(DiagnosisCode::OwnCredentialRejected),
-            "This installation's certificate cannot be used.",
-        )),
-    }
-}
-
-/// Whether a refusal may be nothing but consent that has not spread yet, or passes for other reasons.
-fn is_lag(rejection: &Rejection) -> bool {
-    let spreading = matches!(
-        rejection.code,
-        RejectionCode::Diagnosed(
-            DiagnosisCode::AppNotConsented
-                | DiagnosisCode::AppDisabledInTenant
-                | DiagnosisCode::AppNotProvisioned
-                | DiagnosisCode::ServiceNotInTenant
-        )
-    );
-    spreading || rejection.retryable
-}
-
-fn of_graph(error: GraphError) -> Setback {
-    match error {
-        GraphError::Token(error) => of_token(error),
-        GraphError::AccessDenied(_)
-        | GraphError::Unauthorized(_)
-        | GraphError::ClaimsChallenge(_) => {
-            not_effective("Microsoft Graph does not accept the new permissions yet.")
-        }
-        GraphError::Throttled { .. }
-        | GraphError::Unavailable { .. }
-        | GraphError::UnexpectedAnswer { .. }
-        | GraphError::NotFound(_)
-        | GraphError::NotApplicable(_)
-        | GraphError::NotLicensed(_)
-        | GraphError::Refused(_)
-        | GraphError::TooLarge { .. }
-        | GraphError::ResyncRequired
-        | GraphError::ForeignLink
-        | GraphError::EndlessPaging => Setback::not_yet(Rejection::unavailable(
-            "Microsoft Graph did not describe the organization.",
-        )),
-    }
 }
