@@ -36,6 +36,15 @@ fn state_of<'a>(status: &'a Value, name: &str) -> &'a Value {
         .expect("the data set")
 }
 
+/// A user of the first page.
+fn cloud_user(tenant: &Tenant) -> uuid::Uuid {
+    let users = tenant.directory.lock().expect("directory").users();
+    users[0]["id"]
+        .as_str()
+        .and_then(|id| id.parse().ok())
+        .expect("an id")
+}
+
 /// Kills the process at a stop, lets it go on, and compares.
 async fn killed_at(backend: Backend, stop: &str) {
     let mut app = TestApp::start_with(backend, &[("TENANTRY_FAILPOINTS", stop)]).await;
@@ -176,6 +185,30 @@ on_both_databases! {
             assert_eq!(status["run"]["state"], "completed", "shape {shape}: {status:#}");
             truth::assert_equal(&app.owner, &tenant).await;
         }
+    }
+
+    async fn r15_a_link_that_grew_stale_while_we_were_down_begins_a_new_read(backend: Backend) {
+        let mut app = TestApp::start(backend).await;
+        let tenant = app.microsoft.add_tenant(seed("Stale", 1_400));
+        let cloud = app.microsoft.cloud();
+        cloud.hold("skiptoken");
+        app.onboard(&tenant).await;
+        let begun = |status: &Value, name| state_of(status, name)["processed"].as_i64().is_some_and(|read| read > 0);
+        app.owner.wait_for_status(tenant.id, "the first pages", |status| {
+            !status["run"].is_null() && begun(status, "users") && begun(status, "groups") && begun(status, "devices")
+        }).await;
+        app.kill();
+        cloud.release();
+        // Meanwhile somebody leaves whom the first pages have brought.
+        let gone = cloud_user(&tenant);
+        tenant.directory.lock().unwrap().purge_user(gone);
+        for path in ["/users?", "/groups/delta", "/managedDevices"] {
+            script(&app, &tenant, path, 0, 1, Fault::Status { status: 410, retry_after: None, body: None });
+        }
+        app.serve().await;
+        let status = app.owner.wait_for_run(tenant.id).await;
+        assert_eq!(status["run"]["state"], "completed", "{status:#}");
+        truth::assert_equal(&app.owner, &tenant).await;
     }
 
     async fn r15_replayed_and_reordered_changes_end_with_the_truth(backend: Backend) {

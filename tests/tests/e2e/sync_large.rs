@@ -8,7 +8,7 @@ use tenantry_tests::{
     fake_microsoft::{
         faults::{Fault, FaultRule},
         seed::TenantSeed,
-        state::{Cloud, Decision, Tenant},
+        state::{Cloud, Decision, LoggedRequest, Tenant},
     },
     on_both_databases, truth,
 };
@@ -178,6 +178,106 @@ on_both_databases! {
         assert_eq!(status["run"]["state"], "completed", "{status:#}");
         truth::assert_equal(&app.owner, &tenant).await;
         assert_eq!(asked(&cloud, &["/groups?"]), 1, "the list is not asked for again");
+    }
+
+    async fn r1_a_kill_between_parts_of_the_large_groups_goes_on_with_the_next(backend: Backend) {
+        let mut app = TestApp::start(backend).await;
+        let tenant = app.microsoft.add_tenant(seed("Parted"));
+        let mut large: Vec<uuid::Uuid> = {
+            let mut directory = tenant.directory.lock().unwrap();
+            let id = |value: &Value| value["id"].as_str().unwrap().parse().unwrap();
+            let users: Vec<_> = directory.users().iter().take(30).map(id).collect();
+            let groups: Vec<_> = directory.groups().iter().take(100).map(id).collect();
+            for group in &groups {
+                for user in &users {
+                    directory.add_member(*group, *user);
+                }
+            }
+            groups
+        };
+        large.sort_unstable();
+        let (first, last) = (large[0].to_string(), large[99].to_string());
+        let cloud = app.microsoft.cloud();
+        cloud.hold(&last);
+        app.onboard(&tenant).await;
+        let asks = |group: &str| {
+            let item = format!("/groups/{group}/members");
+            move |request: &LoggedRequest| request.batch.iter().any(|asked| asked.contains(&item))
+        };
+        cloud.wait_for_request(asks(&last)).await;
+        app.kill();
+        cloud.release();
+        app.serve().await;
+        let status = app.owner.wait_for_run(tenant.id).await;
+        assert_eq!(status["run"]["state"], "completed", "{status:#}");
+        truth::assert_equal(&app.owner, &tenant).await;
+        let times = |group: &str| cloud.requests().iter().filter(|&request| asks(group)(request)).count();
+        assert_eq!((times(&first), times(&last)), (1, 2));
+    }
+
+    async fn r1_a_kill_among_the_mailbox_settings_goes_on_with_the_next_users(backend: Backend) {
+        let mut app = TestApp::start(backend).await;
+        let small = TenantSeed::new("Settings", "settings.example").users(700).decision(Decision::Accept);
+        let tenant = app.microsoft.add_tenant(small.concealed_names(true));
+        let mut users: Vec<String> = {
+            let directory = tenant.directory.lock().unwrap();
+            directory.users().iter().map(|user| user["id"].as_str().unwrap().to_owned()).collect()
+        };
+        users.sort_unstable();
+        let cloud = app.microsoft.cloud();
+        for user in users.iter().rev().take(50) {
+            cloud.hold(&format!("{user}/mailboxSettings"));
+        }
+        app.onboard(&tenant).await;
+        let settings_of = |user: &String| format!("{user}/mailboxSettings");
+        let asked_for = |request: &LoggedRequest, users: &[String]| {
+            let mut items = request.batch.iter();
+            items.any(|item| users.iter().any(|user| item.contains(&settings_of(user))))
+        };
+        let late = users[650..].to_vec();
+        cloud.wait_for_request(|request| asked_for(request, &late)).await;
+        app.kill();
+        cloud.release();
+        app.serve().await;
+        let status = app.owner.wait_for_run(tenant.id).await;
+        assert_eq!(status["run"]["state"], "completedWithWarnings", "{status:#}");
+        let mailboxes = app.owner.list(&format!("/tenants/{}/mailboxes", tenant.id)).await;
+        let known = tenant.directory.lock().unwrap().mailboxes();
+        let live = known.iter().filter(|mailbox| mailbox["isDeleted"] == false).count();
+        assert_eq!(mailboxes.len(), live);
+        assert_eq!(processed(&status, "mailboxes"), i64::try_from(live).unwrap());
+        let early = cloud.requests().iter().filter(|request| asked_for(request, &users[..20])).count();
+        assert_eq!(early, 1, "what was in is not asked for again");
+    }
+
+    async fn r11_a_shard_that_fails_fails_its_data_set_and_nothing_else(backend: Backend) {
+        let app = TestApp::start(backend).await;
+        let tenant = app.microsoft.add_tenant(seed("Broken"));
+        let cloud = app.microsoft.cloud();
+        script(&cloud, "startsWith(userPrincipalName,'m')", u32::MAX, Fault::Garbage("<html>".to_owned()));
+        let status = app.onboard_and_sync(&tenant).await;
+        assert_eq!(status["run"]["state"], "completedWithWarnings", "{status:#}");
+        let sets = status["run"]["datasets"].as_array().unwrap();
+        for set in sets {
+            let wanted = if set["name"] == "users" { "failed" } else { "completed" };
+            assert_eq!(set["state"], wanted, "{set}");
+            assert_eq!(set["processed"], set["expected"], "{set}");
+        }
+        cloud.faults.clear();
+        let status = app.owner.sync(tenant.id, "full").await;
+        assert_eq!(status["run"]["state"], "completed", "{status:#}");
+        truth::assert_equal(&app.owner, &tenant).await;
+    }
+
+    async fn i2_a_shard_that_is_refused_when_others_are_in_costs_nothing(backend: Backend) {
+        let app = TestApp::start(backend).await;
+        let tenant = app.microsoft.add_tenant(seed("Refused"));
+        let cloud = app.microsoft.cloud();
+        script(&cloud, "$filter=startsWith(userPrincipalName,'m')", u32::MAX, refusal());
+        let status = app.onboard_and_sync(&tenant).await;
+        assert_eq!(status["run"]["state"], "completed", "{status:#}");
+        assert_eq!(processed(&status, "users"), 5_001);
+        truth::assert_equal(&app.owner, &tenant).await;
     }
 
     async fn a_microsoft_without_these_ways_is_read_by_the_others(backend: Backend) {
