@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn z9_values_are_not_looked_at() {
         let mut sql = WithoutValues::default();
-        let written = write!(sql, "SELECT ? -- binds: {}", "org_id = ");
+        let written = write!(sql, "SELECT ? -- binds: org_id = ");
         assert!(written.is_err());
         assert_eq!(sql.0, "SELECT ?");
     }
