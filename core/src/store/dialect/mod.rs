@@ -71,7 +71,7 @@ pub(crate) fn upsert_objects(
     kind: i32,
     generation: i64,
     rows: &[ObjectRow],
-) -> Result<usize, StoreError> {
+) -> Result<(), StoreError> {
     let target = Target {
         org: tx.org(),
         tenant,
@@ -96,7 +96,7 @@ pub(crate) fn upsert_members(
     tenant: TenantId,
     generation: i64,
     rows: &[MemberRow],
-) -> Result<usize, StoreError> {
+) -> Result<(), StoreError> {
     let target = Target {
         org: tx.org(),
         tenant,

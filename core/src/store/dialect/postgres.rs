@@ -22,10 +22,9 @@ pub(super) fn upsert_objects(
     target: Target,
     kind: i32,
     rows: &[ObjectRow],
-) -> Result<usize, StoreError> {
-    let mut written = 0;
+) -> Result<(), StoreError> {
     for rows in rows.chunks(ROWS) {
-        written += sql_query(
+        sql_query(
             "INSERT INTO inventory_objects AS stored \
                 (org_id, tenant_id, kind, object_key, name, document, generation, removed_at) \
              SELECT $1, $2, $3, page.key, page.name, page.document, $4, NULL \
@@ -45,17 +44,16 @@ pub(super) fn upsert_objects(
         .bind::<Array<Text>, _>(rows.iter().map(|row| row.document.as_str()).collect::<Vec<_>>())
         .execute(conn)?;
     }
-    Ok(written)
+    Ok(())
 }
 
 pub(super) fn upsert_members(
     conn: &mut PgConnection,
     target: Target,
     rows: &[MemberRow],
-) -> Result<usize, StoreError> {
-    let mut written = 0;
+) -> Result<(), StoreError> {
     for rows in rows.chunks(ROWS) {
-        written += sql_query(
+        sql_query(
             "INSERT INTO group_members AS stored \
                 (org_id, tenant_id, group_id, member_id, member_type, generation) \
              SELECT $1, $2, page.group_id, page.member_id, page.member_type, $3 \
@@ -72,7 +70,7 @@ pub(super) fn upsert_members(
         .bind::<Array<Text>, _>(rows.iter().map(|row| row.member_type.as_str()).collect::<Vec<_>>())
         .execute(conn)?;
     }
-    Ok(written)
+    Ok(())
 }
 
 #[derive(QueryableByName)]

@@ -26,12 +26,11 @@ pub(super) fn upsert_objects(
     target: Target,
     kind: i32,
     rows: &[ObjectRow],
-) -> Result<usize, StoreError> {
-    let mut written = 0;
+) -> Result<(), StoreError> {
     for rows in rows.chunks(ROWS) {
-        written += UpsertObjects { target, kind, rows }.execute(conn)?;
+        UpsertObjects { target, kind, rows }.execute(conn)?;
     }
-    Ok(written)
+    Ok(())
 }
 
 /// One statement of at most [`ROWS`] objects.
@@ -90,12 +89,11 @@ pub(super) fn upsert_members(
     conn: &mut SqliteConnection,
     target: Target,
     rows: &[MemberRow],
-) -> Result<usize, StoreError> {
-    let mut written = 0;
+) -> Result<(), StoreError> {
     for rows in rows.chunks(ROWS) {
-        written += UpsertMembers { target, rows }.execute(conn)?;
+        UpsertMembers { target, rows }.execute(conn)?;
     }
-    Ok(written)
+    Ok(())
 }
 
 /// One statement of at most [`ROWS`] memberships.
