@@ -11,16 +11,13 @@ use crate::{
     ids::TenantId,
     store::{
         Scoped, StoreError,
-        dialect::{self, ObjectRow},
+        dialect::{self, FoundObject, ObjectRow},
         on_conn,
         schema::{data_set_states, group_members, inventory_objects as objects},
         search,
         types::{StoredTime, StoredUuid},
     },
 };
-
-/// Rows a statement may name by key: both databases allow far more, but the plan stays small.
-const KEYS: usize = 500;
 
 /// A row count as the 64-bit number that counts are kept in.
 fn as_count(rows: usize) -> i64 {
@@ -36,22 +33,12 @@ pub(crate) fn store_objects(
     generation: i64,
     rows: &[ObjectRow],
 ) -> Result<usize, StoreError> {
-    let org = tx.org();
-    let mut new = rows.len();
-    for rows in rows.chunks(KEYS) {
-        let keys: Vec<StoredUuid> = rows.iter().map(|row| row.key).collect();
-        let seen: i64 = on_conn!(tx.conn, |c| objects::table
-            .filter(objects::org_id.eq(org))
-            .filter(objects::tenant_id.eq(tenant))
-            .filter(objects::kind.eq(kind.number()))
-            .filter(objects::object_key.eq_any(&keys))
-            .filter(objects::generation.eq(generation))
-            .select(count_star())
-            .get_result(c))?;
-        new = new.saturating_sub(usize::try_from(seen).unwrap_or(usize::MAX));
-    }
+    let keys: Vec<StoredUuid> = rows.iter().map(|row| row.key).collect();
+    let seen = dialect::count_seen(tx, tenant, kind.number(), generation, &keys)?;
     dialect::upsert_objects(tx, tenant, kind.number(), generation, rows)?;
-    Ok(new)
+    Ok(rows
+        .len()
+        .saturating_sub(usize::try_from(seen).unwrap_or(usize::MAX)))
 }
 
 /// Marks removed what a full read older than `generation` saw last. Returns how many.
@@ -119,14 +106,13 @@ pub(crate) fn mark_removed(
     keys: &[Uuid],
 ) -> Result<(), StoreError> {
     let (org, now) = (tx.org(), StoredTime(tx.now()));
-    for keys in keys.chunks(KEYS) {
-        let keys: Vec<StoredUuid> = keys.iter().copied().map(StoredUuid).collect();
+    for key in keys {
         on_conn!(tx.conn, |c| diesel::update(
             objects::table
                 .filter(objects::org_id.eq(org))
                 .filter(objects::tenant_id.eq(tenant))
                 .filter(objects::kind.eq(kind.number()))
-                .filter(objects::object_key.eq_any(&keys))
+                .filter(objects::object_key.eq(StoredUuid(*key)))
                 .filter(objects::removed_at.is_null())
         )
         .set(objects::removed_at.eq(now))
@@ -249,27 +235,18 @@ pub(super) fn count_matching(
         .get_result(c))?)
 }
 
-/// The documents of the given keys, removed ones included.
+/// The documents of those of the given keys that are known, removed or not.
 pub(crate) fn stored_documents(
     tx: &mut Scoped<'_>,
     tenant: TenantId,
     kind: ObjectKind,
     keys: &[Uuid],
 ) -> Result<Vec<(Uuid, String)>, StoreError> {
-    let org = tx.org();
-    let mut found = Vec::with_capacity(keys.len());
-    for keys in keys.chunks(KEYS) {
-        let keys: Vec<StoredUuid> = keys.iter().copied().map(StoredUuid).collect();
-        let rows: Vec<(StoredUuid, String)> = on_conn!(tx.conn, |c| objects::table
-            .filter(objects::org_id.eq(org))
-            .filter(objects::tenant_id.eq(tenant))
-            .filter(objects::kind.eq(kind.number()))
-            .filter(objects::object_key.eq_any(&keys))
-            .select((objects::object_key, objects::document))
-            .load(c))?;
-        found.extend(rows.into_iter().map(|(key, document)| (key.0, document)));
-    }
-    Ok(found)
+    let found = find(tx, tenant, kind, keys)?;
+    let documents = found
+        .into_iter()
+        .map(|object| (object.key.0, object.document));
+    Ok(documents.collect())
 }
 
 /// The documents of those of the given keys that are not removed.
@@ -279,21 +256,22 @@ pub(crate) fn live_among(
     kind: ObjectKind,
     keys: &[Uuid],
 ) -> Result<Vec<(Uuid, String)>, StoreError> {
-    let org = tx.org();
-    let mut found = Vec::with_capacity(keys.len());
-    for keys in keys.chunks(KEYS) {
-        let keys: Vec<StoredUuid> = keys.iter().copied().map(StoredUuid).collect();
-        let rows: Vec<(StoredUuid, String)> = on_conn!(tx.conn, |c| objects::table
-            .filter(objects::org_id.eq(org))
-            .filter(objects::tenant_id.eq(tenant))
-            .filter(objects::kind.eq(kind.number()))
-            .filter(objects::object_key.eq_any(&keys))
-            .filter(objects::removed_at.is_null())
-            .select((objects::object_key, objects::document))
-            .load(c))?;
-        found.extend(rows.into_iter().map(|(key, document)| (key.0, document)));
-    }
-    Ok(found)
+    let mut found = find(tx, tenant, kind, keys)?;
+    found.retain(|object| !object.removed);
+    let documents = found
+        .into_iter()
+        .map(|object| (object.key.0, object.document));
+    Ok(documents.collect())
+}
+
+fn find(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: ObjectKind,
+    keys: &[Uuid],
+) -> Result<Vec<FoundObject>, StoreError> {
+    let keys: Vec<StoredUuid> = keys.iter().copied().map(StoredUuid).collect();
+    dialect::find_objects(tx, tenant, kind.number(), &keys)
 }
 
 /// One live object.
@@ -320,16 +298,24 @@ pub(super) fn live_document(
 /// object is restored. Expands to a condition on `group_members`.
 macro_rules! member_is_there {
     ($known:expr) => {
-        group_members::member_type.ne_all($known).or(exists(
+        group_members::member_type
+            .ne_all($known)
+            .or(is_live!(ObjectKind::User))
+            .or(is_live!(ObjectKind::Group))
+    };
+}
+
+/// Whether the member is a live object of this kind. One kind at a time, so that the whole key is known.
+macro_rules! is_live {
+    ($kind:expr) => {
+        exists(
             objects::table
                 .filter(objects::org_id.eq(group_members::org_id))
                 .filter(objects::tenant_id.eq(group_members::tenant_id))
-                .filter(
-                    objects::kind.eq_any([ObjectKind::User.number(), ObjectKind::Group.number()]),
-                )
+                .filter(objects::kind.eq($kind.number()))
                 .filter(objects::object_key.eq(group_members::member_id))
                 .filter(objects::removed_at.is_null()),
-        ))
+        )
     };
 }
 

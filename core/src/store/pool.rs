@@ -95,7 +95,7 @@ pub(super) fn sqlite(path: &Path) -> Result<Pools, StoreError> {
     };
     Ok(Pools::Sqlite {
         writer: pool(1, 65_536)?,
-        readers: pool(8, 4_096)?,
+        readers: pool(8, 1_024)?,
     })
 }
 

@@ -90,6 +90,50 @@ pub(crate) fn upsert_objects(
     }
 }
 
+/// An object as it is found by its key.
+#[derive(Debug, diesel::QueryableByName)]
+pub(crate) struct FoundObject {
+    #[diesel(sql_type = super::types::DbUuid)]
+    pub(crate) key: StoredUuid,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    pub(crate) document: String,
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    pub(crate) removed: bool,
+}
+
+/// Finds objects by their keys, removed ones too. Keys that are not there are missing from the answer.
+pub(crate) fn find_objects(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: i32,
+    keys: &[StoredUuid],
+) -> Result<Vec<FoundObject>, StoreError> {
+    let org = tx.org();
+    match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::find_objects(conn, org, tenant, kind, keys),
+        Conn::Postgres(conn) => postgres::find_objects(conn, org, tenant, kind, keys),
+    }
+}
+
+/// How many of these objects the read of `generation` has seen already.
+pub(crate) fn count_seen(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    kind: i32,
+    generation: i64,
+    keys: &[StoredUuid],
+) -> Result<i64, StoreError> {
+    let target = Target {
+        org: tx.org(),
+        tenant,
+        generation,
+    };
+    match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::count_seen(conn, target, kind, keys),
+        Conn::Postgres(conn) => postgres::count_seen(conn, target, kind, keys),
+    }
+}
+
 /// Writes memberships in the same manner. The (group, member) pairs within one call must differ.
 pub(crate) fn upsert_members(
     tx: &mut Scoped<'_>,

@@ -5,9 +5,9 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Integer, Nullable, Text},
 };
 
-use super::{Claimed, MemberRow, NewWork, ObjectRow, Target};
+use super::{Claimed, FoundObject, MemberRow, NewWork, ObjectRow, Target};
 use crate::{
-    ids::{OrgId, WorkItemId},
+    ids::{OrgId, TenantId, WorkItemId},
     store::{
         StoreError,
         types::{DbUuid, StoredUuid},
@@ -45,6 +45,58 @@ pub(super) fn upsert_objects(
         .execute(conn)?;
     }
     Ok(())
+}
+
+// `= ANY` over many keys is a trap: as long as nobody has analysed a young table, the planner takes it
+// for empty, reads the whole kind and filters. A lateral subquery with a limit looks up key by key.
+
+pub(super) fn find_objects(
+    conn: &mut PgConnection,
+    org: OrgId,
+    tenant: TenantId,
+    kind: i32,
+    keys: &[StoredUuid],
+) -> Result<Vec<FoundObject>, StoreError> {
+    Ok(sql_query(
+        "SELECT found.object_key AS key, found.document, found.removed_at IS NOT NULL AS removed \
+         FROM unnest($4::uuid[]) AS wanted (key), LATERAL ( \
+            SELECT object_key, document, removed_at FROM inventory_objects \
+            WHERE org_id = $1 AND tenant_id = $2 AND kind = $3 AND object_key = wanted.key LIMIT 1 \
+         ) AS found",
+    )
+    .bind::<DbUuid, _>(org)
+    .bind::<DbUuid, _>(tenant)
+    .bind::<Integer, _>(kind)
+    .bind::<Array<DbUuid>, _>(keys)
+    .get_results(conn)?)
+}
+
+#[derive(QueryableByName)]
+struct Seen {
+    #[diesel(sql_type = BigInt)]
+    seen: i64,
+}
+
+pub(super) fn count_seen(
+    conn: &mut PgConnection,
+    target: Target,
+    kind: i32,
+    keys: &[StoredUuid],
+) -> Result<i64, StoreError> {
+    let row: Seen = sql_query(
+        "SELECT count(*) AS seen FROM unnest($5::uuid[]) AS wanted (key), LATERAL ( \
+            SELECT 1 FROM inventory_objects \
+            WHERE org_id = $1 AND tenant_id = $2 AND kind = $3 AND object_key = wanted.key \
+               AND generation = $4 LIMIT 1 \
+         ) AS found",
+    )
+    .bind::<DbUuid, _>(target.org)
+    .bind::<DbUuid, _>(target.tenant)
+    .bind::<Integer, _>(kind)
+    .bind::<BigInt, _>(target.generation)
+    .bind::<Array<DbUuid>, _>(keys)
+    .get_result(conn)?;
+    Ok(row.seen)
 }
 
 pub(super) fn upsert_members(

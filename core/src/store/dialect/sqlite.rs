@@ -2,19 +2,21 @@
 //! needs no lock of its own.
 
 use diesel::{
-    OptionalExtension as _, QueryResult, QueryableByName, RunQueryDsl, SqliteConnection,
+    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, QueryResult, QueryableByName,
+    RunQueryDsl, SqliteConnection,
     query_builder::{AstPass, QueryFragment, QueryId},
     sql_query,
     sql_types::{BigInt, Bool, Integer, Nullable, Text},
     sqlite::Sqlite,
 };
 
-use super::{Claimed, MemberRow, NewWork, ObjectRow, Target};
+use super::{Claimed, FoundObject, MemberRow, NewWork, ObjectRow, Target};
 use crate::{
-    ids::{OrgId, WorkItemId},
+    ids::{OrgId, TenantId, WorkItemId},
     store::{
         StoreError,
-        types::{DbUuid, StoredUuid},
+        schema::inventory_objects as objects,
+        types::{DbUuid, StoredTime, StoredUuid},
     },
 };
 
@@ -83,6 +85,58 @@ impl QueryFragment<Sqlite> for UpsertObjects<'_> {
         );
         Ok(())
     }
+}
+
+/// Keys a statement names.
+const KEYS: usize = 500;
+
+pub(super) fn find_objects(
+    conn: &mut SqliteConnection,
+    org: OrgId,
+    tenant: TenantId,
+    kind: i32,
+    keys: &[StoredUuid],
+) -> Result<Vec<FoundObject>, StoreError> {
+    let mut found = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(KEYS) {
+        let rows: Vec<(StoredUuid, String, Option<StoredTime>)> = objects::table
+            .filter(objects::org_id.eq(org))
+            .filter(objects::tenant_id.eq(tenant))
+            .filter(objects::kind.eq(kind))
+            .filter(objects::object_key.eq_any(keys))
+            .select((objects::object_key, objects::document, objects::removed_at))
+            .load(conn)?;
+        found.extend(
+            rows.into_iter()
+                .map(|(key, document, removed_at)| FoundObject {
+                    key,
+                    document,
+                    removed: removed_at.is_some(),
+                }),
+        );
+    }
+    Ok(found)
+}
+
+pub(super) fn count_seen(
+    conn: &mut SqliteConnection,
+    target: Target,
+    kind: i32,
+    keys: &[StoredUuid],
+) -> Result<i64, StoreError> {
+    let mut seen = 0_i64;
+    for keys in keys.chunks(KEYS) {
+        let among: i64 = objects::table
+            .filter(objects::org_id.eq(target.org))
+            .filter(objects::tenant_id.eq(target.tenant))
+            .filter(objects::kind.eq(kind))
+            .filter(objects::object_key.eq_any(keys))
+            .filter(objects::generation.eq(target.generation))
+            .count()
+            .get_result(conn)?;
+        seen = seen.saturating_add(among);
+    }
+    Ok(seen)
 }
 
 pub(super) fn upsert_members(
