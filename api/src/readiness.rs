@@ -123,7 +123,10 @@ impl Readiness {
             Some(CredentialInfo {
                 kind,
                 expires_at: None,
-            }) => (true, format!("{kind}; when it expires only Entra knows")),
+            }) => (
+                true,
+                format!("{kind}; its expiry is shown in Entra, not here"),
+            ),
             Some(CredentialInfo {
                 kind,
                 expires_at: Some(end),

@@ -25,6 +25,9 @@ use tracing_subscriber::{
 
 use crate::config::{LogConfig, LogFormat};
 
+/// Where the line `listening` goes: no filter hides it, for it alone names a port that was picked.
+pub const READY: &str = "tenantry::ready";
+
 /// Below a warning, libraries tell of what they carry, headers and bodies with secrets included (V9):
 /// no filter turns that on.
 fn may_be_told(metadata: &Metadata<'_>) -> bool {
@@ -33,7 +36,10 @@ fn may_be_told(metadata: &Metadata<'_>) -> bool {
 
 /// Starts logging. Only the first call in a process has an effect.
 pub fn init(log: &LogConfig) {
-    let filter = EnvFilter::builder().parse_lossy(&log.filter);
+    let mut filter = EnvFilter::builder().parse_lossy(&log.filter);
+    if let Ok(ready) = format!("{READY}=info").parse() {
+        filter = filter.add_directive(ready);
+    }
     let registry = tracing_subscriber::registry()
         .with(filter)
         .with(filter_fn(may_be_told));

@@ -124,7 +124,15 @@ pub fn open_store(
             .advise(advice)
     };
     if let DatabaseLocation::Sqlite(path) = &database.location {
-        make_private(path).map_err(|error| failed(StoreError::Unavailable(error.into()).into()))?;
+        if migrate == Migrate::Pending {
+            make_private(path)
+                .map_err(|error| failed(StoreError::Unavailable(error.into()).into()))?;
+        } else if !path.exists() {
+            return Err(
+                Failure::new(format!("there is no database {}", database.shown))
+                    .advise("Check TENANTRY_DATABASE_URL, or make it with `tenantry migrate`."),
+            );
+        }
     }
     Store::open(
         database.location.clone(),
@@ -165,8 +173,13 @@ fn advice(error: &OpenError, database: &DatabaseConfig) -> &'static str {
         OpenError::Migration(MigrationError::Pending { .. }) => {
             "Run `tenantry migrate`, or start without --no-migrate."
         }
+        OpenError::Migration(MigrationError::Failed(source))
+            if source.to_string().contains("tenantry_app") =>
+        {
+            "Give the role that migrates CREATEROLE, or let a superuser run: CREATE ROLE tenantry_app NOLOGIN; GRANT tenantry_app TO <that role>;"
+        }
         OpenError::Migration(MigrationError::Failed(_)) => {
-            "Nothing was changed. The database is as the version before left it: start that one, and report this."
+            "Nothing was changed: a database in use still fits the version that used it. Start that one, and report this."
         }
         OpenError::Migration(MigrationError::Store(_)) | OpenError::Store(_) => unreachable,
         OpenError::Guard(GuardError::Store(_)) => unreachable,

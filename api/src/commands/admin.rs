@@ -103,7 +103,8 @@ async fn create_organization(
         match error {
             OrganizationError::InvalidName(why) => failure
                 .because(format!("the name {why}"))
-                .advise("Give another --name."),
+                .advise("Give another --name.")
+                .exiting(2),
             OrganizationError::Key(_) | OrganizationError::Store(_) => failure.because(error),
         }
     })?;

@@ -19,7 +19,7 @@ use crate::{
     server::{self, BindError, Binding, Bound},
     signals::EndSignals,
     single_server::SingleServer,
-    status_follower, version,
+    status_follower, telemetry, version,
     wiring::{self, Migrate, Services, Unlocked},
 };
 
@@ -147,7 +147,7 @@ fn listen(
         handle,
     } = server::bind(Data::new(state), &binding).map_err(cannot_listen)?;
     let task = tokio::spawn(server);
-    tracing::info!(%address, "listening");
+    tracing::info!(target: telemetry::READY, %address, "listening");
     Ok(Serving { handle, task })
 }
 

@@ -1,6 +1,12 @@
 //! Applying and checking migrations. One runner at a time, and never a downgrade.
 
-use diesel::{connection::SimpleConnection as _, migration::MigrationSource as _};
+use diesel::{
+    QueryableByName, RunQueryDsl as _,
+    connection::SimpleConnection as _,
+    migration::MigrationSource,
+    sql_query,
+    sql_types::{Bool, Text},
+};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::StoreError;
@@ -52,12 +58,17 @@ pub(super) enum MigratingConn {
 }
 
 impl MigratingConn {
-    /// Applies what is pending.
+    /// Applies what is pending. Where nothing is, no right to change the schema is needed.
     pub(super) fn migrate(&mut self) -> Result<(), MigrationError> {
+        match self.require_current() {
+            Err(MigrationError::Pending { .. }) => {}
+            Ok(()) => return Ok(()),
+            Err(other) => return Err(other),
+        }
         match self {
             // The write lock makes processes that start together take turns here.
             Self::Sqlite(conn) => conn.immediate_transaction(|conn| {
-                refuse_newer(conn, SQLITE)?;
+                refuse_newer(&applied_to_sqlite(conn)?)?;
                 conn.run_pending_migrations(SQLITE)
                     .map_err(MigrationError::Failed)?;
                 Ok::<_, MigrationError>(())
@@ -65,7 +76,7 @@ impl MigratingConn {
             Self::Postgres(conn) => {
                 conn.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))
                     .map_err(StoreError::from)?;
-                refuse_newer(conn, POSTGRES)?;
+                refuse_newer(&applied_to_postgres(conn)?)?;
                 conn.run_pending_migrations(POSTGRES)
                     .map_err(MigrationError::Failed)?;
                 conn.batch_execute(&format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})"))
@@ -75,26 +86,22 @@ impl MigratingConn {
         Ok(())
     }
 
-    /// Refuses unless the schema is exactly this program's.
+    /// Refuses unless the schema is exactly this program's. Only reads, so that a role without any
+    /// right to change the schema can do it.
     pub(super) fn require_current(&mut self) -> Result<(), MigrationError> {
-        let pending = match self {
-            Self::Sqlite(conn) => {
-                refuse_newer(conn, SQLITE)?;
-                conn.pending_migrations(SQLITE)
-                    .map_err(MigrationError::Failed)?
-                    .len()
-            }
-            Self::Postgres(conn) => {
-                refuse_newer(conn, POSTGRES)?;
-                conn.pending_migrations(POSTGRES)
-                    .map_err(MigrationError::Failed)?
-                    .len()
-            }
-        };
-        if pending == 0 {
-            Ok(())
-        } else {
-            Err(MigrationError::Pending { count: pending })
+        let applied = match self {
+            Self::Sqlite(conn) => applied_to_sqlite(conn),
+            Self::Postgres(conn) => applied_to_postgres(conn),
+        }?;
+        refuse_newer(&applied)?;
+        let known = known_versions();
+        match known
+            .iter()
+            .filter(|version| !applied.contains(version))
+            .count()
+        {
+            0 => Ok(()),
+            count => Err(MigrationError::Pending { count }),
         }
     }
 
@@ -110,35 +117,64 @@ impl MigratingConn {
 
 /// The newest migration this program brings, for `--version` and for errors.
 pub fn schema_version() -> String {
-    let names = diesel::migration::MigrationSource::<diesel::sqlite::Sqlite>::migrations(&SQLITE)
-        .unwrap_or_default();
-    names
-        .iter()
-        .map(|m| m.name().version().to_string())
-        .max()
-        .unwrap_or_default()
+    known_versions().into_iter().max().unwrap_or_default()
 }
 
-fn refuse_newer<DB, C>(conn: &mut C, ours: EmbeddedMigrations) -> Result<(), MigrationError>
-where
-    DB: diesel::backend::Backend,
-    C: MigrationHarness<DB>,
-    EmbeddedMigrations: diesel::migration::MigrationSource<DB>,
-{
-    let known: Vec<String> = ours
-        .migrations()
-        .map_err(MigrationError::Failed)?
-        .iter()
+/// The migrations this program brings; the same on both databases.
+fn known_versions() -> Vec<String> {
+    let ours = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&SQLITE).unwrap_or_default();
+    ours.iter()
         .map(|migration| migration.name().version().to_string())
-        .collect();
-    let applied = conn.applied_migrations().map_err(MigrationError::Failed)?;
+        .collect()
+}
+
+#[derive(QueryableByName)]
+struct Applied {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+#[derive(QueryableByName)]
+struct Present {
+    #[diesel(sql_type = Bool)]
+    present: bool,
+}
+
+const APPLIED: &str = "SELECT version FROM __diesel_schema_migrations";
+
+fn applied_to_sqlite(conn: &mut diesel::SqliteConnection) -> Result<Vec<String>, StoreError> {
+    let table: Present = sql_query(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = '__diesel_schema_migrations') AS present",
+    )
+    .get_result(conn)?;
+    let applied: Vec<Applied> = match table.present {
+        true => sql_query(APPLIED).get_results(conn)?,
+        false => Vec::new(),
+    };
+    Ok(applied.into_iter().map(|row| row.version).collect())
+}
+
+fn applied_to_postgres(conn: &mut diesel::PgConnection) -> Result<Vec<String>, StoreError> {
+    let table: Present =
+        sql_query("SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS present")
+            .get_result(conn)?;
+    let applied: Vec<Applied> = match table.present {
+        true => sql_query(APPLIED).get_results(conn)?,
+        false => Vec::new(),
+    };
+    Ok(applied.into_iter().map(|row| row.version).collect())
+}
+
+fn refuse_newer(applied: &[String]) -> Result<(), MigrationError> {
+    let known = known_versions();
     match applied
         .iter()
-        .map(ToString::to_string)
         .filter(|version| !known.contains(version))
         .max()
     {
-        Some(newest) => Err(MigrationError::Newer { newest }),
+        Some(newest) => Err(MigrationError::Newer {
+            newest: newest.clone(),
+        }),
         None => Ok(()),
     }
 }

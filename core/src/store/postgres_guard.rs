@@ -76,6 +76,12 @@ struct RoleName {
     name: String,
 }
 
+#[derive(QueryableByName)]
+struct Member {
+    #[diesel(sql_type = Bool)]
+    is_member: bool,
+}
+
 /// Gives the login role of the pooled connections the rights of `tenantry_app`. The migrating role
 /// does it, for only it may.
 pub(super) fn let_role_work(
@@ -89,8 +95,14 @@ pub(super) fn let_role_work(
         // One role for both: the check of the role refuses it in words of its own.
         return Ok(());
     }
-    let quoted = login.name.replace('"', "\"\"");
-    diesel::sql_query(format!("GRANT tenantry_app TO \"{quoted}\"")).execute(admin)?;
+    let member: Member =
+        diesel::sql_query("SELECT pg_has_role($1, 'tenantry_app', 'MEMBER') AS is_member")
+            .bind::<Text, _>(&login.name)
+            .get_result(admin)?;
+    if !member.is_member {
+        let quoted = login.name.replace('"', "\"\"");
+        diesel::sql_query(format!("GRANT tenantry_app TO \"{quoted}\"")).execute(admin)?;
+    }
     Ok(())
 }
 

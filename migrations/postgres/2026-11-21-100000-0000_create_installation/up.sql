@@ -2,9 +2,13 @@
 -- cluster, so another database of it may have made this one already, or be making it right now.
 DO $$
 BEGIN
-    CREATE ROLE tenantry_app NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tenantry_app') THEN
+        CREATE ROLE tenantry_app NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
+    END IF;
 EXCEPTION
     WHEN duplicate_object OR unique_violation THEN NULL;
+    WHEN insufficient_privilege THEN
+        RAISE EXCEPTION 'the role % may not create the role tenantry_app', current_user;
 END
 $$;
 DO $$
@@ -13,6 +17,11 @@ BEGIN
 EXCEPTION
     -- A cluster-wide grant made by two migrations at once; either one is enough.
     WHEN unique_violation OR internal_error THEN NULL;
+    -- Who may not grant it may have been granted it.
+    WHEN insufficient_privilege THEN
+        IF NOT pg_has_role(current_user, 'tenantry_app', 'MEMBER') THEN
+            RAISE EXCEPTION 'the role % is no member of the role tenantry_app', current_user;
+        END IF;
 END
 $$;
 GRANT USAGE ON SCHEMA public TO tenantry_app;

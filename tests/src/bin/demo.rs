@@ -24,6 +24,7 @@ use tenantry_tests::{
         state::{Decision, Tenant},
     },
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Where the demo is reached; a port that is taken is replaced by a free one.
 const PORT: u16 = 8080;
@@ -112,8 +113,10 @@ async fn main() -> Result<()> {
         return server.stop();
     }
     println!("\nServing until Ctrl-C.");
+    let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
         ended = server.ended() => bail!("the server ended by itself: {ended}"),
     }
     server.stop()

@@ -9,6 +9,7 @@ mod flow;
 mod isolation;
 mod metrics;
 mod nul;
+mod postgres_roles;
 mod sync;
 mod sync_faults;
 mod sync_large;
