@@ -216,15 +216,12 @@ on_both_databases! {
     async fn an_organization_with_another_id_proves_nothing(backend: Backend) {
         let world = &World::new(backend).await;
         world.add_tenant(CONTOSO);
+        let other = serde_json::json!({
+            "value": [{"id": "a8990e1f-ff32-408a-9f8e-78d3b9139b95", "displayName": "Fabrikam"}]
+        });
         world.fake.cloud().faults.script(FaultRule {
-            server: "graph",
-            path_contains: "/v1.0/organization".to_owned(),
-            tenant: None,
-            skip: 0,
             times: u32::MAX,
-            fault: Fault::Json(serde_json::json!({
-                "value": [{"id": "a8990e1f-ff32-408a-9f8e-78d3b9139b95", "displayName": "Fabrikam"}]
-            })),
+            ..FaultRule::once("graph", "/v1.0/organization", Fault::Json(other))
         });
         let started = world.start(CONTOSO).await;
         let flow = rejected(world.connect_in_browser(&started).await);

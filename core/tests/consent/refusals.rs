@@ -398,14 +398,8 @@ on_both_databases! {
         let world = &World::new(backend).await;
         world.add_tenant(CONTOSO);
         let started = world.start(CONTOSO).await;
-        world.fake.cloud().faults.script(FaultRule {
-            server: "login",
-            path_contains: "/oauth2/v2.0/token".to_owned(),
-            tenant: None,
-            skip: 0,
-            times: 1,
-            fault: Fault::DropAfterEffect,
-        });
+        let lost = FaultRule::once("login", "/oauth2/v2.0/token", Fault::DropAfterEffect);
+        world.fake.cloud().faults.script(lost);
         let flow = rejected(world.connect_in_browser(&started).await);
         assert_eq!(flow.rejection.code.as_str(), "microsoftUnavailable");
         assert!(flow.rejection.retryable);

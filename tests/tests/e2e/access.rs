@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tenantry_tests::{
     app::{Answer, Caller, TestApp},
     database::Backend,
-    on_both_databases,
+    on_both_databases, openapi,
 };
 
 use crate::flow::{seed, start, text};
@@ -118,28 +118,6 @@ async fn call(caller: &Caller, method: &str, path: &str, body: &str) -> Answer {
     caller.send(request).await
 }
 
-/// Method and path of every call of the OpenAPI document, as `Caller` takes them.
-async fn documented(app: &TestApp) -> BTreeSet<(String, String)> {
-    let document = app.owner.get("//openapi.json").await.expect(200).json();
-    let paths = document["paths"].as_object().expect("paths").clone();
-    let calls = paths.into_iter().flat_map(|(path, methods)| {
-        let path = match path.strip_prefix("/api/msp-portal") {
-            Some(rest) => rest.to_owned(),
-            None => format!("/{path}"),
-        };
-        let methods: Vec<String> = methods
-            .as_object()
-            .expect("methods")
-            .keys()
-            .cloned()
-            .collect();
-        methods
-            .into_iter()
-            .map(move |method| (method.to_uppercase(), path.clone()))
-    });
-    calls.collect()
-}
-
 fn verify(app: &TestApp) -> (Option<i32>, Value) {
     let output = app.run(&["audit", "verify", "--json"]);
     let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
@@ -172,7 +150,9 @@ on_both_databases! {
             answer.expect_problem(401, "unauthorized");
             known.insert(((*method).to_owned(), (*path).to_owned()));
         }
-        assert_eq!(documented(&app).await, known, "every call stands in one of the lists");
+        let documented = openapi::calls(&app.owner).await.0.into_iter();
+        let documented: BTreeSet<_> = documented.map(|call| (call.method, call.path)).collect();
+        assert_eq!(documented, known, "every call stands in one of the lists");
     }
 
     async fn z5_each_role_may_make_its_calls_and_no_other(backend: Backend) {

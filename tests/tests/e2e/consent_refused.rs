@@ -190,8 +190,7 @@ on_both_databases! {
 
     async fn c8_a_relayed_answer_needs_a_caller_of_the_organization_that_began(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let (_, key) = app.create_organization("Southwind MSP");
-        let stranger = app.owner.with_key(Some(&key));
+        let stranger = app.owner_of_new("Southwind MSP");
         let tenant = app.microsoft.add_tenant(seed("Relaying"));
         let started = start(&app.owner, &tenant).await;
         let fields = fields_of(text(&started, "microsoftUrl")).await;
@@ -236,8 +235,7 @@ on_both_databases! {
 
     async fn c1_a_forged_consent_redirect_that_names_a_victim_binds_nothing(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let (_, key) = app.create_organization("Attacker MSP");
-        let attacker = app.owner.with_key(Some(&key));
+        let attacker = app.owner_of_new("Attacker MSP");
         let victim = app.microsoft.add_tenant(seed("Victim"));
         let own = app.microsoft.add_tenant(seed("Own"));
         // The victim has consented to the same registration, for somebody else.
@@ -265,8 +263,7 @@ on_both_databases! {
 
     async fn c13_of_two_organizations_that_race_for_a_tenant_one_has_it(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let (_, key) = app.create_organization("Southwind MSP");
-        let other = app.owner.with_key(Some(&key));
+        let other = app.owner_of_new("Southwind MSP");
         for round in 0..4 {
             let tenant = app.microsoft.add_tenant(seed(&format!("Raced{round}")));
             let mut last = Vec::new();
@@ -307,10 +304,8 @@ on_both_databases! {
     async fn c19_a_code_whose_answer_was_lost_is_not_sent_again(backend: Backend) {
         let app = TestApp::start(backend).await;
         let tenant = app.microsoft.add_tenant(seed("Dropped"));
-        app.microsoft.cloud().faults.script(FaultRule {
-            server: "login", path_contains: "/oauth2/v2.0/token".to_owned(), tenant: None, skip: 0, times: 1,
-            fault: Fault::DropAfterEffect,
-        });
+        let lost = FaultRule::once("login", "/oauth2/v2.0/token", Fault::DropAfterEffect);
+        app.microsoft.cloud().faults.script(lost);
         let started = start(&app.owner, &tenant).await;
         relay(&app.owner, text(&started, "microsoftUrl")).await.expect_problem(502, "microsoftUnavailable");
         assert_eq!(token_requests(&app, ""), 1);

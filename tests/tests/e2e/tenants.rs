@@ -86,8 +86,7 @@ on_both_databases! {
 
     async fn c13_d1_a_revoked_tenant_is_left_alone_and_may_be_connected_elsewhere(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let (_id, other) = app.create_organization("Southwind MSP");
-        let other = app.owner.with_key(Some(&other));
+        let other = app.owner_of_new("Southwind MSP");
         let tenant = app.microsoft.add_tenant(seed("Contoso"));
         let customer = app.owner.create_customer("Contoso Ltd").await;
         let made = app.owner.connect(&customer, "contoso.example").await;
@@ -166,8 +165,7 @@ on_both_databases! {
         let app = TestApp::start(backend).await;
         let tenant = app.microsoft.add_tenant(seed("Contoso"));
         app.onboard(&tenant).await;
-        let (_id, other) = app.create_organization("Southwind MSP");
-        let other = app.owner.with_key(Some(&other));
+        let other = app.owner_of_new("Southwind MSP");
         let strip = |mut problem: Value| {
             problem["requestId"] = Value::Null;
             problem
