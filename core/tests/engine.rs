@@ -6,6 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod support;
+
 use std::{sync::Arc, time::Duration};
 
 use tenantry_core::{
@@ -22,7 +24,7 @@ use tenantry_core::{
     },
     outbound::{Limits, Outbound},
     secrets::SecretText,
-    store::{DatabaseLocation, Store},
+    store::Store,
     sync::{SyncService, WakeUp, Worker, run::RunKind},
 };
 use tenantry_tests::{
@@ -35,32 +37,19 @@ const CLIENT: &str = "5c0f8a9e-2b1d-4c3e-9f60-7a8b9c0d1e2f";
 const ORG: &str = "01900000-0000-7000-8000-000000000001";
 const CONNECTION: &str = "01900000-0000-7000-8000-000000000002";
 
-fn literal(backend: Backend, id: &str) -> String {
-    match backend {
-        Backend::Sqlite => format!("X'{}'", id.replace('-', "")),
-        Backend::Postgres => format!("'{id}'"),
-    }
-}
-
 /// A connected tenant, put there behind the product's back.
 fn put_tenant(database: &TestDatabase, tenant: &str) {
-    let backend = database.backend();
-    let (org, connection, tenant) = (
-        literal(backend, ORG),
-        literal(backend, CONNECTION),
-        literal(backend, tenant),
-    );
-    let (time, boolean) = match backend {
-        Backend::Sqlite => ("1790000000000000", "1"),
-        Backend::Postgres => ("now()", "true"),
-    };
-    database.execute(&format!(
+    let raw = database.raw();
+    let time = raw.now();
+    let [org, connection, tenant] =
+        [ORG, CONNECTION, tenant].map(|id| raw.uuid(id.parse().unwrap()));
+    raw.execute(&format!(
         "INSERT INTO organizations (id, name, created_at) VALUES ({org}, 'Northwind', {time});
          INSERT INTO connections (org_id, id, tenant_id, connection_type, state, next_step, entered_tenant, created_at, expires_at)
             VALUES ({org}, {connection}, {tenant}, 'adminConsent', 'proven', 'done', 'x.example', {time}, {time});
          INSERT INTO tenants (org_id, tenant_id, connection_id, connection_type, status, display_name, search_text,
             granted_permissions, missing_permissions, tags, notifications, version, created_at)
-            VALUES ({org}, {tenant}, {connection}, 'adminConsent', 'connected', 'X', 'x', '[]', '[]', '[]', {boolean}, 1, {time});
+            VALUES ({org}, {tenant}, {connection}, 'adminConsent', 'connected', 'X', 'x', '[]', '[]', '[]', true, 1, {time});
          INSERT INTO tenant_claims (tenant_id, org_id, connection_id, claimed_at) VALUES ({tenant}, {org}, {connection}, {time});"
     ));
 }
@@ -76,17 +65,9 @@ on_both_databases! {
         };
         tenant.grants.lock().unwrap().insert(CLIENT.to_owned(), grant);
 
-        let database = TestDatabase::new(backend);
-        let location = match backend {
-            Backend::Sqlite => DatabaseLocation::Sqlite(database.url().trim_start_matches("sqlite://").into()),
-            Backend::Postgres => DatabaseLocation::Postgres {
-                url: Arc::new(SecretText::new(database.url().to_owned())),
-                admin_url: None,
-                pool_size: 5,
-            },
-        };
+        let database = support::migrated(backend);
         let clock = Clock::system();
-        let store = Store::open(location, clock.clone(), true).unwrap();
+        let store = Store::open(support::location(&database.url()), clock.clone(), false).unwrap();
         put_tenant(&database, &tenant.id.to_string());
 
         let profile = CloudProfile::new(MicrosoftCloud::Global, Some(&microsoft.login_url()), Some(&microsoft.graph_url())).unwrap();

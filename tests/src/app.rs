@@ -1,6 +1,7 @@
 //! The real server as a process of its own, on a database of its own, with verbs as methods.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead as _, BufReader},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
@@ -24,7 +25,7 @@ pub const CLIENT_SECRET: &str = "canary-Client.Secret~0123456789abcdef";
 pub const BASE: &str = "/api/msp-portal";
 
 /// How long a state is waited for before the test fails.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The product's binary, as `cargo xtask test` built it.
 pub fn binary() -> String {
@@ -85,6 +86,15 @@ impl Answer {
         assert_eq!(body["requestId"], self.header("x-request-id"), "{body}");
         body
     }
+}
+
+/// A data set of the run in a status document.
+#[track_caller]
+pub fn data_set<'a>(status: &'a Value, name: &str) -> &'a Value {
+    let sets = status["run"]["datasets"].as_array().expect("data sets");
+    sets.iter()
+        .find(|set| set["name"] == name)
+        .unwrap_or_else(|| panic!("no {name} in {status:#}"))
 }
 
 /// A caller of the API.
@@ -300,36 +310,29 @@ impl TestApp {
 
     /// Another organisation: its id and its owner's key.
     pub fn create_organization(&self, name: &str) -> (String, String) {
-        let output = self.run(&["admin", "create-organization", "--name", name, "--json"]);
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let made: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let text = |name: &str| made[name].as_str().expect("a text").to_owned();
-        (text("organizationId"), text("apiKey"))
+        let made = self.admin(&["create-organization", "--name", name]);
+        (made["organizationId"].clone(), made["apiKey"].clone())
+    }
+
+    /// The owner of another organisation.
+    pub fn owner_of_new(&self, name: &str) -> Caller {
+        let (_, key) = self.create_organization(name);
+        self.owner.with_key(Some(&key))
     }
 
     /// A key of another role in the first organisation: its id and text.
     pub fn create_key(&self, role: &str) -> (String, String) {
-        let output = self.run(&[
-            "admin",
-            "create-api-key",
-            "--organization",
-            &self.organization,
-            "--role",
-            role,
-            "--json",
-        ]);
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let made: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let text = |name: &str| made[name].as_str().expect("a text").to_owned();
-        (text("apiKeyId"), text("apiKey"))
+        let organization = ["--organization", &self.organization];
+        let made = self.admin(&[&["create-api-key", "--role", role], &organization[..]].concat());
+        (made["apiKeyId"].clone(), made["apiKey"].clone())
+    }
+
+    /// What a command of `tenantry admin` has made.
+    fn admin(&self, arguments: &[&str]) -> BTreeMap<String, String> {
+        let output = self.run(&[&["admin"], arguments, &["--json"]].concat());
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words}");
+        serde_json::from_slice(&output.stdout).expect("JSON with texts")
     }
 
     /// A command of the binary with this app's settings, without more.

@@ -1,9 +1,18 @@
 //! A fresh database for each test: a file of its own, or a database of its own on the PostgreSQL that
-//! `cargo xtask test` starts.
+//! `cargo xtask test` starts. Tests make, drop and look into databases here and nowhere else.
 
-use diesel::{Connection as _, PgConnection, RunQueryDsl as _, connection::SimpleConnection as _};
+mod raw;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
 use tempfile::TempDir;
+use url::Url;
 use uuid::Uuid;
+
+pub use self::raw::Raw;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,172 +24,131 @@ pub enum Backend {
 /// A database that lives as long as this value.
 pub struct TestDatabase {
     backend: Backend,
-    url: String,
+    /// Its name on PostgreSQL.
+    name: String,
     folder: TempDir,
-    /// The superuser's URL and the name to drop.
-    postgres: Option<(String, String)>,
 }
 
 impl TestDatabase {
     /// Makes an empty one.
     pub fn new(backend: Backend) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        match backend {
-            Backend::Sqlite => {
-                let url = format!("sqlite://{}", folder.path().join("tenantry.db").display());
-                Self {
-                    backend,
-                    url,
-                    folder,
-                    postgres: None,
-                }
-            }
-            Backend::Postgres => {
-                let server = std::env::var("TENANTRY_TEST_POSTGRES_URL")
-                    .expect("TENANTRY_TEST_POSTGRES_URL: run the tests by `cargo xtask test`, which starts a PostgreSQL");
-                let name = format!("t{}", Uuid::now_v7().simple());
-                let mut admin =
-                    PgConnection::establish(&server).expect("the test PostgreSQL answers");
-                diesel::sql_query(format!("CREATE DATABASE {name}"))
-                    .execute(&mut admin)
-                    .expect("a new database");
-                let (base, _) = server.rsplit_once('/').expect("a URL with a database");
-                Self {
-                    backend,
-                    url: format!("{base}/{name}"),
-                    folder,
-                    postgres: Some((server, name)),
-                }
-            }
+        let database = Self::planned(backend);
+        if backend == Backend::Postgres {
+            Raw::server().execute(&format!("CREATE DATABASE {}", database.name));
         }
+        database
     }
 
-    /// Which database it is.
-    pub fn backend(&self) -> Backend {
-        self.backend
+    /// One that is not there yet.
+    fn planned(backend: Backend) -> Self {
+        Self {
+            backend,
+            name: format!("t{}", Uuid::now_v7().simple()),
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
     }
 
     /// Its URL, as TENANTRY_DATABASE_URL takes it.
-    pub fn url(&self) -> &str {
-        &self.url
+    pub fn url(&self) -> String {
+        match self.backend {
+            Backend::Sqlite => format!("sqlite://{}", self.file().display()),
+            Backend::Postgres => url_on_server(&self.name),
+        }
     }
 
     /// A folder for files beside the database.
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Runs SQL as the owner of everything, outside the product: to look behind it or to damage it.
-    pub fn execute(&self, sql: &str) {
-        match self.backend {
-            Backend::Sqlite => self
-                .sqlite()
-                .batch_execute(sql)
-                .expect("the statement runs"),
-            Backend::Postgres => {
-                PgConnection::establish(&self.url)
-                    .expect("connects")
-                    .batch_execute(sql)
-                    .expect("the statement runs");
-            }
-        }
+    fn file(&self) -> PathBuf {
+        self.folder().join("tenantry.db")
     }
 
-    /// Runs SQL that must be refused; returns the database's words.
-    pub fn refuse(&self, sql: &str) -> String {
-        let outcome = match self.backend {
-            Backend::Sqlite => self.sqlite().batch_execute(sql),
-            Backend::Postgres => PgConnection::establish(&self.url)
-                .expect("connects")
-                .batch_execute(sql),
-        };
-        outcome
-            .expect_err("the statement must be refused")
-            .to_string()
+    /// A connection past the product, with all rights: to look behind it or to damage it.
+    pub fn raw(&self) -> Raw {
+        Raw::open(&self.url())
     }
 
-    /// The first column of the first row as a number.
-    pub fn count(&self, sql: &str) -> i64 {
-        #[derive(diesel::QueryableByName)]
-        struct Number {
-            #[diesel(sql_type = diesel::sql_types::BigInt)]
-            number: i64,
-        }
-        let sql = format!("SELECT CAST(({sql}) AS BIGINT) AS number");
-        let row: Number = match self.backend {
-            Backend::Sqlite => diesel::sql_query(sql)
-                .get_result(&mut self.sqlite())
-                .expect("one number"),
-            Backend::Postgres => diesel::sql_query(sql)
-                .get_result(&mut PgConnection::establish(&self.url).expect("connects"))
-                .expect("one number"),
-        };
-        row.number
-    }
-
-    fn sqlite(&self) -> diesel::SqliteConnection {
-        let path = self.url.trim_start_matches("sqlite://");
-        let mut conn = diesel::SqliteConnection::establish(path).expect("the file opens");
-        conn.batch_execute("PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON;")
-            .expect("pragmas");
-        conn
-    }
-
-    /// Everything the database holds on disk or in tables, as bytes to search for secrets.
+    /// All that is stored, to search for secrets: SQLite's files as they are, PostgreSQL's rows as text.
     pub fn dump(&self) -> Vec<u8> {
         match self.backend {
-            Backend::Sqlite => {
-                let mut bytes = Vec::new();
-                for entry in std::fs::read_dir(self.folder.path())
-                    .expect("the folder")
-                    .flatten()
-                {
-                    let name = entry.file_name();
-                    if name.to_string_lossy().starts_with("tenantry.db")
-                        && !name.to_string_lossy().ends_with("master-key")
-                    {
-                        bytes.extend(std::fs::read(entry.path()).expect("the file"));
-                    }
-                }
-                bytes
-            }
-            Backend::Postgres => {
-                #[derive(diesel::QueryableByName)]
-                struct Text {
-                    #[diesel(sql_type = diesel::sql_types::Text)]
-                    text: String,
-                }
-                let mut conn = PgConnection::establish(&self.url).expect("connects");
-                let tables: Vec<Text> = diesel::sql_query(
-                    "SELECT relname::text AS text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
-                )
-                .load(&mut conn)
-                .expect("tables");
-                let mut bytes = Vec::new();
-                for table in tables {
-                    let rows: Vec<Text> =
-                        diesel::sql_query(format!("SELECT t::text AS text FROM {} t", table.text))
-                            .load(&mut conn)
-                            .expect("rows");
-                    rows.into_iter()
-                        .for_each(|row| bytes.extend(row.text.into_bytes()));
-                }
-                bytes
-            }
+            Backend::Sqlite => ["", "-wal", "-shm", "-journal"]
+                .iter()
+                .filter_map(|ending| {
+                    std::fs::read(format!("{}{ending}", self.file().display())).ok()
+                })
+                .flatten()
+                .collect(),
+            Backend::Postgres => self.raw().dump().into_bytes(),
         }
     }
 }
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if let Some((server, name)) = &self.postgres
-            && let Ok(mut admin) = PgConnection::establish(server)
-        {
-            // A leftover is harmless: the whole cluster goes when the tests have ended.
-            drop(
-                diesel::sql_query(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-                    .execute(&mut admin),
-            );
+        // A leftover is harmless: the whole cluster goes when the tests have ended.
+        if self.backend == Backend::Postgres && !std::thread::panicking() {
+            let name = &self.name;
+            Raw::server().execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         }
     }
+}
+
+/// A database with a schema, made once and copied for each test.
+pub struct Template {
+    /// Gives the empty database at a URL its schema.
+    migrate: fn(&str),
+    file: OnceLock<Vec<u8>>,
+    /// Its name on PostgreSQL; it goes with the cluster.
+    name: OnceLock<String>,
+}
+
+impl Template {
+    pub const fn new(migrate: fn(&str)) -> Self {
+        Self {
+            migrate,
+            file: OnceLock::new(),
+            name: OnceLock::new(),
+        }
+    }
+
+    /// A copy with a life of its own.
+    pub fn copy(&self, backend: Backend) -> TestDatabase {
+        let copy = TestDatabase::planned(backend);
+        match backend {
+            Backend::Sqlite => {
+                let file = self.file.get_or_init(|| {
+                    let original = TestDatabase::new(backend);
+                    (self.migrate)(&original.url());
+                    std::fs::read(original.file()).expect("the migrated file")
+                });
+                std::fs::write(copy.file(), file).expect("a copy of the file");
+            }
+            Backend::Postgres => {
+                let original = self.name.get_or_init(|| {
+                    let name = format!("template_{}", Uuid::now_v7().simple());
+                    Raw::server().execute(&format!("CREATE DATABASE {name}"));
+                    (self.migrate)(&url_on_server(&name));
+                    name
+                });
+                let name = &copy.name;
+                Raw::server().execute(&format!("CREATE DATABASE {name} TEMPLATE {original}"));
+            }
+        }
+        copy
+    }
+}
+
+/// The PostgreSQL that tests may make databases on.
+fn server_url() -> String {
+    std::env::var("TENANTRY_TEST_POSTGRES_URL").expect(
+        "TENANTRY_TEST_POSTGRES_URL: run the tests by `cargo xtask test`, which starts a PostgreSQL",
+    )
+}
+
+fn url_on_server(name: &str) -> String {
+    let mut url = Url::parse(&server_url()).expect("a URL");
+    url.set_path(name);
+    url.to_string()
 }

@@ -6,6 +6,7 @@ pub mod app;
 pub mod browser;
 pub mod database;
 pub mod fake_microsoft;
+pub mod openapi;
 pub mod truth;
 
 /// Makes two tests of one: on SQLite and on PostgreSQL. A test that runs on one runs on both.
@@ -18,11 +19,11 @@ macro_rules! on_both_databases {
             async fn body($backend: $type) $body
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
-                body($crate::database::Backend::Sqlite).await;
+                Box::pin(body($crate::database::Backend::Sqlite)).await;
             }
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_postgres() {
-                body($crate::database::Backend::Postgres).await;
+                Box::pin(body($crate::database::Backend::Postgres)).await;
             }
         })+
     };

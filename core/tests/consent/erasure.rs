@@ -4,9 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tenantry_core::{consent::Started, ids::TenantId};
+use tenantry_tests::{
+    database::{Backend, Raw, TestDatabase},
+    on_both_databases,
+};
 use url::Url;
 
-use crate::world::{Raw, Tab, World, microsoft_page, on_both_stores, token};
+use crate::world::{Tab, World, microsoft_page, token};
 
 /// How many links are made, so that the rows of one are moved about by those of the others.
 const LINKS: usize = 60;
@@ -31,7 +35,7 @@ impl Secrets {
             ("authorization_requests", "sealed_nonce"),
             ("authorization_requests", "sealed_verifier"),
         ] {
-            self.stored.extend(raw.bytes(table, column));
+            self.stored.extend(bytes(raw, table, column));
         }
     }
 
@@ -57,6 +61,22 @@ impl Secrets {
     }
 }
 
+/// A column of bytes of a table, without the empty ones.
+fn bytes(raw: &Raw, table: &str, column: &str) -> Vec<Vec<u8>> {
+    let digits = if raw.is_sqlite() {
+        format!("hex({column})")
+    } else {
+        format!("encode({column}, 'hex')")
+    };
+    let lines = raw.lines(&format!(
+        "SELECT {digits} AS line FROM {table} WHERE {column} IS NOT NULL"
+    ));
+    lines
+        .iter()
+        .map(|line| hex::decode(line).unwrap())
+        .collect()
+}
+
 /// The pieces of a secret. Of a sealed one its end, for all of them begin alike.
 fn pieces(secret: &[u8]) -> impl Iterator<Item = &[u8]> {
     let begin = secret.len().saturating_sub(3 * PIECE);
@@ -64,7 +84,7 @@ fn pieces(secret: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// How many of the secrets are there, whole or in pieces.
-fn found(raw: &Raw, secrets: &HashSet<Vec<u8>>) -> usize {
+fn found(database: &TestDatabase, secrets: &HashSet<Vec<u8>>) -> usize {
     let mut owners: HashMap<Vec<u8>, &[u8]> = HashMap::new();
     for secret in secrets {
         for piece in pieces(secret) {
@@ -74,7 +94,7 @@ fn found(raw: &Raw, secrets: &HashSet<Vec<u8>>) -> usize {
             owners.insert(digits, secret);
         }
     }
-    let everything = raw.everything();
+    let everything = database.dump();
     let there = everything
         .windows(PIECE)
         .filter_map(|window| owners.get(window));
@@ -96,8 +116,9 @@ async fn opened(world: &World, number: usize, secrets: &mut Secrets) -> (Started
     (started, tab, page)
 }
 
-on_both_stores! {
-    async fn d2_after_revoke_nothing_of_a_credential_is_left_in_the_database(world) {
+on_both_databases! {
+    async fn d2_after_revoke_nothing_of_a_credential_is_left_in_the_database(backend: Backend) {
+        let world = &World::new(backend).await;
         let mut secrets = Secrets::default();
         let mut tenants: Vec<TenantId> = Vec::new();
         for number in 0..LINKS {
@@ -120,44 +141,49 @@ on_both_stores! {
             secrets.note_plain(access_token);
         }
         assert!(secrets.stored.len() > 6 * LINKS, "{}", secrets.stored.len());
-        assert!(found(&world.raw, &secrets.stored) >= 2 * LINKS, "what is stored is seen");
-        assert_eq!(found(&world.raw, &secrets.plain), 0, "nothing is ever stored in clear");
+        assert!(found(&world.database, &secrets.stored) >= 2 * LINKS, "what is stored is seen");
+        assert_eq!(found(&world.database, &secrets.plain), 0, "nothing is ever stored in clear");
 
         for tenant in &tenants {
             world.tenants.revoke(&world.a.scope, *tenant, None).await.unwrap();
         }
-        let left = found(&world.raw, &secrets.stored);
+        let left = found(&world.database, &secrets.stored);
         assert_eq!(left, 0, "of {}", secrets.stored.len());
-        assert_eq!(found(&world.raw, &secrets.plain), 0);
+        assert_eq!(found(&world.database, &secrets.plain), 0);
     }
 
-    async fn d2_one_revoked_tenant_leaves_nothing_while_the_others_keep_their_credentials(world) {
+    async fn d2_one_revoked_tenant_leaves_nothing_while_the_others_keep_their_credentials(backend: Backend) {
+        let world = &World::new(backend).await;
         let mut kept = Secrets::default();
         let (other, ..) = opened(world, 0, &mut kept).await;
         let mut secrets = Secrets::default();
         let (started, ..) = opened(world, 1, &mut secrets).await;
         secrets.stored.retain(|secret| !kept.stored.contains(secret));
-        assert_eq!(found(&world.raw, &secrets.stored), secrets.stored.len());
+        assert_eq!(found(&world.database, &secrets.stored), secrets.stored.len());
         world.tenants.revoke(&world.a.scope, started.tenant, None).await.unwrap();
-        assert_eq!(found(&world.raw, &secrets.stored), 0, "of {}", secrets.stored.len());
-        assert_eq!(found(&world.raw, &kept.stored), kept.stored.len());
+        assert_eq!(found(&world.database, &secrets.stored), 0, "of {}", secrets.stored.len());
+        assert_eq!(found(&world.database, &kept.stored), kept.stored.len());
         assert!(Tab::new().open(&world.consent, &token(&other)).await.is_some(), "its link still works");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d2_a_reader_delays_the_wiping_and_not_the_revoking() {
-    let world = World::on_sqlite().await;
+    let world = World::new(Backend::Sqlite).await;
     let mut secrets = Secrets::default();
     let (started, ..) = opened(&world, 0, &mut secrets).await;
-    let reader = world.raw.reading();
+    let reader = world.database.raw();
+    reader.execute("BEGIN; SELECT count(*) FROM connections;");
     let revoked = world
         .tenants
         .revoke(&world.a.scope, started.tenant, None)
         .await;
     revoked.unwrap();
-    assert!(found(&world.raw, &secrets.stored) > 0, "the reader sees it");
+    assert!(
+        found(&world.database, &secrets.stored) > 0,
+        "the reader sees it"
+    );
     drop(reader);
     world.store.wipe_erased().await.unwrap();
-    assert_eq!(found(&world.raw, &secrets.stored), 0);
+    assert_eq!(found(&world.database, &secrets.stored), 0);
 }

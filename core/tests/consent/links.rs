@@ -2,12 +2,13 @@
 
 use chrono::TimeDelta;
 use tenantry_core::consent::{ConsentError, LinkState, Outcome};
-use tenantry_tests::fake_microsoft::state::Decision;
+use tenantry_tests::{database::Backend, fake_microsoft::state::Decision, on_both_databases};
 
-use crate::world::{CONTOSO, Tab, on_both_stores, rejected, token};
+use crate::world::{CONTOSO, Tab, World, rejected, token};
 
-on_both_stores! {
-    async fn c6_a_state_lives_ten_minutes_and_the_link_makes_new_ones(world) {
+on_both_databases! {
+    async fn c6_a_state_lives_ten_minutes_and_the_link_makes_new_ones(backend: Backend) {
+        let world = &World::new(backend).await;
         world.add_tenant(CONTOSO);
         let started = world.start(CONTOSO).await;
         let mut tab = Tab::new();
@@ -23,7 +24,8 @@ on_both_stores! {
         assert!(tab.bring(&world.consent, world.at_microsoft(&late).await).await.is_ok());
     }
 
-    async fn a_link_ends_after_72_hours(world) {
+    async fn a_link_ends_after_72_hours(backend: Backend) {
+        let world = &World::new(backend).await;
         world.add_tenant(CONTOSO);
         let started = world.start(CONTOSO).await;
         let token = token(&started);
@@ -34,7 +36,8 @@ on_both_stores! {
         assert!(Tab::new().open(&world.consent, &token).await.is_none());
     }
 
-    async fn c6_a_link_of_a_proven_tenant_begins_nothing(world) {
+    async fn c6_a_link_of_a_proven_tenant_begins_nothing(backend: Backend) {
+        let world = &World::new(backend).await;
         world.add_tenant(CONTOSO);
         let started = world.start(CONTOSO).await;
         world.connect_in_browser(&started).await.unwrap();
@@ -46,7 +49,8 @@ on_both_stores! {
         assert_eq!(world.fake.cloud().requests().len(), requests);
     }
 
-    async fn a_link_names_the_msp_the_tenant_and_the_last_outcome(world) {
+    async fn a_link_names_the_msp_the_tenant_and_the_last_outcome(backend: Backend) {
+        let world = &World::new(backend).await;
         let contoso = world.add_tenant(CONTOSO);
         *contoso.decision.write().unwrap() = Decision::CancelSignIn;
         let started = world.start(CONTOSO).await;
@@ -63,14 +67,16 @@ on_both_stores! {
         assert_eq!(problem["code"], "consentDeclined");
     }
 
-    async fn an_unknown_link_is_unknown(world) {
+    async fn an_unknown_link_is_unknown(backend: Backend) {
+        let world = &World::new(backend).await;
         for token in ["", "x", &"A".repeat(43), &"A".repeat(100_000)] {
             let outcome = world.consent.link(token).await;
             assert!(matches!(outcome, Err(ConsentError::LinkUnknown)), "{outcome:?}");
         }
     }
 
-    async fn a_link_in_another_case_is_unknown(world) {
+    async fn a_link_in_another_case_is_unknown(backend: Backend) {
+        let world = &World::new(backend).await;
         world.add_tenant(CONTOSO);
         let token = token(&world.start(CONTOSO).await);
         let other: String = token

@@ -14,6 +14,8 @@ mod proof;
 mod race;
 mod refusals;
 mod start;
+#[path = "../support/mod.rs"]
+mod support;
 mod tenants;
 mod waking;
 mod world;

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use tenantry_core::sync::{SyncService, Worker};
+use tenantry_tests::{database::Backend, on_both_databases};
 use tokio::sync::watch;
 
-use crate::world::{CONTOSO, on_both_stores};
+use crate::world::{CONTOSO, World};
 
-on_both_stores! {
-    async fn a_proof_wakes_the_worker_of_its_process(world) {
+on_both_databases! {
+    async fn a_proof_wakes_the_worker_of_its_process(backend: Backend) {
+        let world = &World::new(backend).await;
         world.add_tenant(CONTOSO);
         let worker = Worker::new(
             world.store.clone(),

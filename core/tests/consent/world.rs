@@ -2,9 +2,8 @@
 //! for Microsoft, and a clock that a test moves.
 
 use std::{
-    path::PathBuf,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -12,10 +11,6 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::{
-    Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection,
-    connection::SimpleConnection as _, sql_query,
-};
 use reqwest::{Method, Request};
 use tenantry_core::{
     access::OrgScope,
@@ -24,7 +19,7 @@ use tenantry_core::{
         Bearer, CallbackFields, ConsentError, ConsentService, ConsentSettings, FlowToken, Landing,
         NextPage, Prover, Purpose, RejectedFlow, ReturnUrls, StartConnect, Started, StepTaken,
     },
-    ids::{ApiKeyId, ConnectionId, CustomerId, OrgId, RequestId, TenantId},
+    ids::{ApiKeyId, ConnectionId, CustomerId, OrgId, RequestId, TenantId, WorkItemId},
     microsoft::{
         Backoff,
         client_credential::ClientCredential,
@@ -34,17 +29,22 @@ use tenantry_core::{
     },
     outbound::{Limits, Outbound, Upstream},
     secrets::{MasterKey, SecretText, Vault},
-    store::{DatabaseLocation, Store},
-    sync::WakeUp,
+    store::Store,
+    sync::{WakeUp, queue::Lease},
     tenants::{ConnectionType, Tenant, TenantService},
 };
-use tenantry_tests::fake_microsoft::{
-    FakeMicrosoft,
-    seed::TenantSeed,
-    state::{Decision, LoggedRequest, Tenant as FakeTenant},
+use tenantry_tests::{
+    database::{Backend, Raw, TestDatabase},
+    fake_microsoft::{
+        FakeMicrosoft,
+        seed::TenantSeed,
+        state::{Decision, LoggedRequest, Tenant as FakeTenant},
+    },
 };
 use url::Url;
 use uuid::Uuid;
+
+use crate::support;
 
 pub const CLIENT_ID: &str = "5d6f0d2b-8f5e-4b61-9f0a-6a4c5a7e9b10";
 pub const CLIENT_SECRET: &str = "stand-in~secret";
@@ -52,33 +52,6 @@ pub const PUBLIC_URL: &str = "http://localhost:8080";
 pub const REDIRECT_URI: &str = "http://localhost:8080/api/msp-portal/tenants/callback";
 /// A tenant's domain in most tests.
 pub const CONTOSO: &str = "contoso.example";
-
-/// Makes one test for each database out of a body. PostgreSQL is where `cargo xtask test` says.
-macro_rules! on_both_stores {
-    ($(async fn $name:ident($world:ident) $body:block)+) => {$(
-        mod $name {
-            use super::*;
-            use $crate::world::World;
-
-            async fn body(mut $world: World) {
-                let $world = &mut $world;
-                $body
-                assert_eq!($world.fake.cloud().violations(), Vec::<String>::new());
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn on_sqlite() {
-                Box::pin(body(World::on_sqlite().await)).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn on_postgres() {
-                Box::pin(body(World::on_postgres().await)).await;
-            }
-        }
-    )+};
-}
-pub(crate) use on_both_stores;
 
 /// An organisation and how it acts.
 #[derive(Clone)]
@@ -101,48 +74,23 @@ pub struct World {
     pub wake: WakeUp,
     pub a: Org,
     pub b: Org,
+    pub database: TestDatabase,
+    /// One connection for all that a test asks of its database.
     pub raw: Raw,
     offset: Arc<AtomicI64>,
-    _folder: Option<tempfile::TempDir>,
 }
 
 impl World {
-    pub async fn on_sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tenantry.db");
-        let raw = Raw::Sqlite(path.clone());
-        Self::over(DatabaseLocation::Sqlite(path), raw, Some(folder)).await
-    }
-
-    pub async fn on_postgres() -> Self {
-        let server = std::env::var("TENANTRY_TEST_POSTGRES_URL")
-            .expect("TENANTRY_TEST_POSTGRES_URL: run the tests by `cargo xtask test`");
-        let name = format!("consent_{}", Uuid::new_v4().simple());
-        let mut conn = PgConnection::establish(&server).unwrap();
-        conn.batch_execute(&format!("CREATE DATABASE {name}"))
-            .unwrap();
-        let mut url = Url::parse(&server).unwrap();
-        url.set_path(&name);
-        let location = DatabaseLocation::Postgres {
-            url: Arc::new(SecretText::new(url.to_string())),
-            admin_url: None,
-            pool_size: 8,
-        };
-        let conn = PgConnection::establish(url.as_str()).unwrap();
-        Self::over(location, Raw::Postgres(Mutex::new(conn)), None).await
-    }
-
-    async fn over(location: DatabaseLocation, raw: Raw, folder: Option<tempfile::TempDir>) -> Self {
+    pub async fn new(backend: Backend) -> Self {
+        let database = support::migrated(backend);
+        let raw = database.raw();
         let offset = Arc::new(AtomicI64::new(0));
         let moved = Arc::clone(&offset);
         let clock = Clock::from_fn(move || {
             Clock::system().now() + TimeDelta::seconds(moved.load(Ordering::Relaxed))
         });
-        let opening = clock.clone();
-        let store = tokio::task::spawn_blocking(move || Store::open(location, opening, true))
-            .await
-            .unwrap()
-            .unwrap();
+        let location = support::location(&database.url());
+        let store = Store::open(location, clock.clone(), false).unwrap();
         let fake = FakeMicrosoft::start().await;
         fake.register_app(CLIENT_ID, CLIENT_SECRET, REDIRECT_URI);
         let http = Outbound::new(Limits {
@@ -160,7 +108,10 @@ impl World {
         let graph = graph(&identity, &http, &clock);
         let master = MasterKey::from_base64(&SecretText::new(STANDARD.encode([7; 32]))).unwrap();
         let vault = Vault::new(&master, Uuid::from_u128(1));
-        let (a, b) = (raw.add_org("Aardvark IT"), raw.add_org("Badger Services"));
+        let (a, b) = (
+            add_org(&raw, "Aardvark IT"),
+            add_org(&raw, "Badger Services"),
+        );
         let wake = WakeUp::default();
         let prover = Prover::new(store.clone(), identity.clone(), graph.clone(), wake.clone());
         let tenants = TenantService::new(store.clone(), identity.clone());
@@ -184,9 +135,9 @@ impl World {
             wake,
             a,
             b,
+            database,
             raw,
             offset,
-            _folder: folder,
         }
     }
 
@@ -319,16 +270,16 @@ impl World {
     /// The audited actions of an organisation, oldest first.
     pub fn actions(&self, org: &Org) -> Vec<String> {
         let org = self.raw.uuid(org.id.as_uuid());
-        self.raw.texts(&format!(
-            "SELECT action AS text FROM audit_events WHERE org_id = {org} ORDER BY sequence"
+        self.raw.lines(&format!(
+            "SELECT action AS line FROM audit_events WHERE org_id = {org} ORDER BY sequence"
         ))
     }
 
     /// The details of an organisation's audited events of one kind, oldest first.
     pub fn details(&self, org: &Org, action: &str) -> Vec<serde_json::Value> {
         let org = self.raw.uuid(org.id.as_uuid());
-        let texts = self.raw.texts(&format!(
-            "SELECT details AS text FROM audit_events \
+        let texts = self.raw.lines(&format!(
+            "SELECT details AS line FROM audit_events \
              WHERE org_id = {org} AND action = '{action}' ORDER BY sequence"
         ));
         texts
@@ -345,6 +296,43 @@ impl World {
             .get(org.id, tenant)
             .expect("a status document");
         serde_json::from_str(&snapshot.document).unwrap()
+    }
+
+    /// Claims the work about a connection as a worker does, and returns the lease.
+    pub fn lease(&self, connection: ConnectionId) -> Lease {
+        let subject = self.raw.uuid(connection.as_uuid());
+        let (until, id) = if self.raw.is_sqlite() {
+            (
+                "unixepoch('subsec') * 1000000 + 600000000",
+                "lower(hex(id))",
+            )
+        } else {
+            ("now() + interval '10 minutes'", "id::text")
+        };
+        self.raw.execute(&format!(
+            "UPDATE work_items SET lease_owner = {subject}, lease_until = {until}, fence = fence + 1 \
+             WHERE subject_id = {subject}"
+        ));
+        let of = |column: &str| {
+            let work = format!("FROM work_items WHERE subject_id = {subject}");
+            let lines = self.raw.lines(&format!("SELECT {column} AS line {work}"));
+            lines
+                .into_iter()
+                .next_back()
+                .expect("work about the connection")
+        };
+        Lease {
+            item: WorkItemId::from_uuid(of(id).parse().unwrap()),
+            fence: of("CAST(fence AS TEXT)").parse().unwrap(),
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.fake.cloud().violations(), Vec::<String>::new());
+        }
     }
 }
 
@@ -499,198 +487,19 @@ pub fn rejected(outcome: Result<StepTaken, ConsentError>) -> RejectedFlow {
     }
 }
 
-/// The database from outside: what an operator with all rights sees.
-pub enum Raw {
-    Sqlite(PathBuf),
-    /// One connection for all that a test asks: a new one each time would take longer than the question.
-    Postgres(Mutex<PgConnection>),
-}
-
-#[derive(QueryableByName)]
-struct Number {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    number: i64,
-}
-
-#[derive(QueryableByName)]
-struct Text {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    text: String,
-}
-
-impl Raw {
-    fn add_org(&self, name: &str) -> Org {
-        let (org, customer) = (Uuid::now_v7(), Uuid::now_v7());
-        let (id, customer_id, now) = (self.uuid(org), self.uuid(customer), self.present());
-        self.execute(&format!(
-            "INSERT INTO organizations (id, name, created_at) VALUES ({id}, '{name}', {now})"
-        ));
-        self.execute(&format!(
-            "INSERT INTO customers (org_id, id, name, search_text, domains, source, active, version, created_at, changed_at) \
-             VALUES ({id}, {customer_id}, 'Contoso', 'contoso', '[]', 'manual', {}, 1, {now}, {now})",
-            match self {
-                Self::Sqlite(_) => "1",
-                Self::Postgres(_) => "true",
-            }
-        ));
-        let (id, key) = (OrgId::from_uuid(org), ApiKeyId::from_uuid(Uuid::now_v7()));
-        let scope = OrgScope::for_api_key(id, key, RequestId::from_uuid(Uuid::now_v7()));
-        Org {
-            id,
-            customer: CustomerId::from_uuid(customer),
-            scope,
-        }
+/// An organisation with a customer.
+fn add_org(raw: &Raw, name: &str) -> Org {
+    let (org, customer) = (Uuid::now_v7(), Uuid::now_v7());
+    let (id, customer_id, now) = (raw.uuid(org), raw.uuid(customer), raw.now());
+    raw.execute(&format!(
+        "INSERT INTO organizations (id, name, created_at) VALUES ({id}, '{name}', {now}); \
+         INSERT INTO customers (org_id, id, name, search_text, domains, source, active, version, created_at, changed_at) \
+         VALUES ({id}, {customer_id}, 'Contoso', 'contoso', '[]', 'manual', true, 1, {now}, {now})"
+    ));
+    let (id, key) = (OrgId::from_uuid(org), ApiKeyId::from_uuid(Uuid::now_v7()));
+    Org {
+        id,
+        customer: CustomerId::from_uuid(customer),
+        scope: OrgScope::for_api_key(id, key, RequestId::from_uuid(Uuid::now_v7())),
     }
-
-    /// A UUID as this database writes it.
-    pub fn uuid(&self, uuid: Uuid) -> String {
-        match self {
-            Self::Sqlite(_) => format!("x'{}'", uuid.simple()),
-            Self::Postgres(_) => format!("'{uuid}'::uuid"),
-        }
-    }
-
-    fn present(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
-            Self::Postgres(_) => "now()",
-        }
-    }
-
-    pub fn execute(&self, sql: &str) {
-        match self {
-            Self::Sqlite(path) => sqlite(path).batch_execute(sql).unwrap(),
-            Self::Postgres(conn) => conn.lock().unwrap().batch_execute(sql).unwrap(),
-        }
-    }
-
-    /// How many rows a table has, of those that fit.
-    pub fn count(&self, table: &str, condition: &str) -> i64 {
-        let query = sql_query(format!(
-            "SELECT count(*) AS number FROM {table} WHERE {condition}"
-        ));
-        let row: Number = match self {
-            Self::Sqlite(path) => query.get_result(&mut sqlite(path)).unwrap(),
-            Self::Postgres(conn) => query.get_result(&mut *conn.lock().unwrap()).unwrap(),
-        };
-        row.number
-    }
-
-    /// A column named `text`.
-    pub fn texts(&self, sql: &str) -> Vec<String> {
-        let rows: Vec<Text> = match self {
-            Self::Sqlite(path) => sql_query(sql).get_results(&mut sqlite(path)).unwrap(),
-            Self::Postgres(conn) => sql_query(sql)
-                .get_results(&mut *conn.lock().unwrap())
-                .unwrap(),
-        };
-        rows.into_iter().map(|row| row.text).collect()
-    }
-
-    /// Every value of a table, as text or as the hexadecimal digits of its bytes, for a search.
-    pub fn dump(&self, table: &str) -> String {
-        match self {
-            Self::Sqlite(path) => {
-                let columns = self.texts(&format!(
-                    "SELECT name AS text FROM pragma_table_info('{table}')"
-                ));
-                let parts: Vec<String> = columns
-                    .iter()
-                    .map(|name| format!("coalesce(hex({name}), '')"))
-                    .collect();
-                let sql = format!("SELECT {} AS text FROM {table}", parts.join(" || '|' || "));
-                let rows: Vec<Text> = sql_query(sql).get_results(&mut sqlite(path)).unwrap();
-                rows.into_iter()
-                    .map(|row| row.text)
-                    .collect::<Vec<_>>()
-                    .join("\n")
-            }
-            Self::Postgres(_) => self
-                .texts(&format!("SELECT t::text AS text FROM {table} t"))
-                .join("\n"),
-        }
-    }
-
-    /// Somebody who reads SQLite's file as it is now, for as long as the value lives.
-    pub fn reading(&self) -> impl Drop + use<> {
-        struct Reader(SqliteConnection);
-        impl Drop for Reader {
-            fn drop(&mut self) {
-                self.0.batch_execute("ROLLBACK").unwrap();
-            }
-        }
-        let Self::Sqlite(path) = self else {
-            panic!("only SQLite's readers hold something back");
-        };
-        let mut conn = sqlite(path);
-        conn.batch_execute("BEGIN; SELECT count(*) FROM connections;")
-            .unwrap();
-        Reader(conn)
-    }
-
-    /// Everything that is stored: the bytes of SQLite's files, or the rows of PostgreSQL's tables as
-    /// text, with bytes as hexadecimal digits.
-    pub fn everything(&self) -> Vec<u8> {
-        match self {
-            Self::Sqlite(path) => ["", "-wal", "-shm"]
-                .iter()
-                .filter_map(|ending| std::fs::read(format!("{}{ending}", path.display())).ok())
-                .flatten()
-                .collect(),
-            Self::Postgres(_) => self
-                .texts(
-                    "SELECT relname::text AS text FROM pg_class \
-                     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
-                )
-                .iter()
-                .flat_map(|table| self.dump(table).into_bytes())
-                .collect(),
-        }
-    }
-
-    /// A column of bytes of a table, without the empty ones.
-    pub fn bytes(&self, table: &str, column: &str) -> Vec<Vec<u8>> {
-        let digits = match self {
-            Self::Sqlite(_) => format!("hex({column})"),
-            Self::Postgres(_) => format!("encode({column}, 'hex')"),
-        };
-        let sql = format!("SELECT {digits} AS text FROM {table} WHERE {column} IS NOT NULL");
-        let texts = self.texts(&sql);
-        texts
-            .iter()
-            .map(|text| hex::decode(text).unwrap())
-            .collect()
-    }
-
-    /// Claims the work about a connection as a worker does, and returns the lease.
-    pub fn lease(&self, connection: ConnectionId) -> tenantry_core::sync::queue::Lease {
-        let subject = self.uuid(connection.as_uuid());
-        let until = match self {
-            Self::Sqlite(_) => "CAST(unixepoch('subsec') * 1000000 AS INTEGER) + 600000000",
-            Self::Postgres(_) => "now() + interval '10 minutes'",
-        };
-        self.execute(&format!(
-            "UPDATE work_items SET lease_owner = {subject}, lease_until = {until}, fence = fence + 1 \
-             WHERE subject_id = {subject}"
-        ));
-        let (id, fence) = match self {
-            Self::Sqlite(_) => ("lower(hex(id))", "CAST(fence AS TEXT)"),
-            Self::Postgres(_) => ("id::text", "fence::text"),
-        };
-        let of = |column: &str| {
-            let sql =
-                format!("SELECT {column} AS text FROM work_items WHERE subject_id = {subject}");
-            self.texts(&sql).pop().expect("work about the connection")
-        };
-        tenantry_core::sync::queue::Lease {
-            item: tenantry_core::ids::WorkItemId::from_uuid(of(id).parse().unwrap()),
-            fence: of(fence).parse().unwrap(),
-        }
-    }
-}
-
-fn sqlite(path: &std::path::Path) -> SqliteConnection {
-    let mut conn = SqliteConnection::establish(&path.to_string_lossy()).unwrap();
-    conn.batch_execute("PRAGMA busy_timeout = 10000").unwrap();
-    conn
 }

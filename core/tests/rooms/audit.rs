@@ -9,9 +9,13 @@ use tenantry_core::{
     ids::{AuditEventId, OrgId, TenantId},
     store::StoreError,
 };
+use tenantry_tests::{
+    database::{Backend, Raw},
+    on_both_databases,
+};
 use uuid::Uuid;
 
-use crate::support::{Raw, TestStore, on_both_databases};
+use crate::store::TestStore;
 
 /// Appends events in one transaction.
 async fn append(db: &TestStore, scope: &OrgScope, tenant: Option<TenantId>, count: i64) {
@@ -46,7 +50,7 @@ async fn list(
 }
 
 /// Lets the owner of the database change what is append-only for everybody else.
-fn unlock(raw: &mut Raw) {
+fn unlock(raw: &Raw) {
     if raw.is_sqlite() {
         for trigger in ["update", "delete", "replace"] {
             raw.execute(&format!("DROP TRIGGER audit_events_no_{trigger}"));
@@ -59,7 +63,7 @@ fn unlock(raw: &mut Raw) {
 }
 
 /// Puts the audit back as it was when it was unlocked.
-fn restore(raw: &mut Raw) {
+fn restore(raw: &Raw) {
     raw.execute("DELETE FROM audit_events; INSERT INTO audit_events SELECT * FROM events_before");
     raw.execute("DELETE FROM audit_heads; INSERT INTO audit_heads SELECT * FROM heads_before");
 }
@@ -73,9 +77,10 @@ fn bad(events: u64, first_bad: AuditEventId) -> VerifyReport {
 }
 
 on_both_databases! {
-    async fn l1_what_cannot_be_audited_does_not_happen(db: TestStore) {
+    async fn l1_what_cannot_be_audited_does_not_happen(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
-        let mut raw = db.raw();
+        let raw = db.raw();
         raw.execute("ALTER TABLE audit_events RENAME TO audit_events_gone");
         let service = CustomerService::new(db.store.clone());
         let new = NewCustomer { name: "Contoso".to_owned(), domains: Vec::new() };
@@ -86,7 +91,8 @@ on_both_databases! {
         assert!(verify(&db.store).await.unwrap().intact);
     }
 
-    async fn an_event_counts_once_it_is_committed(db: TestStore) {
+    async fn an_event_counts_once_it_is_committed(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         let counted = || db.store.measures().audit_events.read().map(|([], number)| number).sum::<u64>();
         let before = counted();
@@ -100,7 +106,8 @@ on_both_databases! {
         assert_eq!(counted(), before + 3);
     }
 
-    async fn events_say_who_did_what_when_and_why(db: TestStore) {
+    async fn events_say_who_did_what_when_and_why(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         let tenant = TenantId::from_uuid(Uuid::new_v4());
         append(&db, &scope, Some(tenant), 1).await;
@@ -116,7 +123,8 @@ on_both_databases! {
         assert_eq!((created.action.as_str(), created.actor_type.as_str()), ("organization.created", "commandLine"));
     }
 
-    async fn events_are_listed_the_newest_first_and_filtered(db: TestStore) {
+    async fn events_are_listed_the_newest_first_and_filtered(backend: Backend) {
+        let db = TestStore::new(backend);
         let (scope, other) = (db.organization().await, db.organization().await);
         let tenant = TenantId::from_uuid(Uuid::new_v4());
         append(&db, &scope, None, 3).await;
@@ -147,7 +155,8 @@ on_both_databases! {
         assert_eq!(list(&db, &scope, since, None, 10).await.0.len(), 4);
     }
 
-    async fn l2_an_untouched_audit_is_intact_over_many_pages(db: TestStore) {
+    async fn l2_an_untouched_audit_is_intact_over_many_pages(backend: Backend) {
+        let db = TestStore::new(backend);
         let (one, other) = (db.organization().await, db.organization().await);
         append(&db, &one, None, 2_000).await;
         append(&db, &other, None, 998).await;
@@ -156,19 +165,20 @@ on_both_databases! {
         assert_eq!(verify(&db.store).await.unwrap(), whole);
     }
 
-    async fn l2_whatever_was_tampered_with_is_named(db: TestStore) {
+    async fn l2_whatever_was_tampered_with_is_named(backend: Backend) {
+        let db = TestStore::new(backend);
         let (other, scope) = (db.organization().await, db.organization().await);
         append(&db, &scope, Some(TenantId::from_uuid(Uuid::new_v4())), 4).await;
         let ids = ids(&db, &scope).await;
         assert_eq!(ids.len(), 6);
         // Chains before this one: the installation's event and the other organisation's two.
         let before = 3;
-        let mut raw = db.raw();
-        unlock(&mut raw);
+        let raw = db.raw();
+        unlock(&raw);
         let org = raw.uuid(scope.org().as_uuid());
         let other = raw.uuid(other.org().as_uuid());
         let foreign = raw.uuid(Uuid::new_v4());
-        let zeros = raw.bytes(&[0; 32]);
+        let zeros = if raw.is_sqlite() { "zeroblob(32)" } else { "decode(repeat('00', 32), 'hex')" };
         let later = if raw.is_sqlite() { "at + 1" } else { "at + interval '1 microsecond'" };
         let columns = "id, at, actor_type, actor_id, request_id, action, tenant_id, details, hash";
 
@@ -191,7 +201,7 @@ on_both_databases! {
             let renamed = change.starts_with("id");
             assert!(!report.intact && report.events == before + 4, "{change}: {report:?}");
             assert_eq!(report.first_bad == Some(ids[3]), !renamed, "{change}");
-            restore(&mut raw);
+            restore(&raw);
         }
 
         let cases = [
@@ -244,7 +254,7 @@ on_both_databases! {
         for (how, tampering, expected) in cases {
             raw.execute(&tampering);
             assert_eq!(verify(&db.store).await.unwrap(), expected, "{how}");
-            restore(&mut raw);
+            restore(&raw);
         }
 
         // One too many: in front, in between (a copy under the next sequence), at the end, from elsewhere.
@@ -260,7 +270,7 @@ on_both_databases! {
             ));
             let report = verify(&db.store).await.unwrap();
             assert_eq!((report.intact, report.events), (false, expected), "{sequence} from {source}");
-            restore(&mut raw);
+            restore(&raw);
             raw.execute("CREATE UNIQUE INDEX audit_events_id ON audit_events (org_id, id)");
         }
 
@@ -268,11 +278,12 @@ on_both_databases! {
         raw.execute(&format!("UPDATE audit_events SET action = 'x' WHERE org_id = {installation}"));
         let report = verify(&db.store).await.unwrap();
         assert!(!report.intact && report.first_bad.is_some(), "{report:?}");
-        restore(&mut raw);
+        restore(&raw);
         assert!(verify(&db.store).await.unwrap().intact);
     }
 
-    async fn l8_writers_at_once_leave_neither_gaps_nor_forks(db: TestStore) {
+    async fn l8_writers_at_once_leave_neither_gaps_nor_forks(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         let writers = (0..64).map(|_| append(&db, &scope, None, 1));
         futures_util::future::join_all(writers).await;
@@ -280,7 +291,8 @@ on_both_databases! {
         assert_eq!(report, VerifyReport { events: 1 + 2 + 64, intact: true, first_bad: None });
     }
 
-    async fn l4_verifying_while_events_are_appended_is_no_break(db: TestStore) {
+    async fn l4_verifying_while_events_are_appended_is_no_break(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         append(&db, &scope, None, 1_500).await;
         let writing = async {

@@ -11,9 +11,10 @@ use tenantry_core::{
     ids::{CustomerId, TenantId},
     store::StoreError,
 };
+use tenantry_tests::{database::Backend, on_both_databases};
 use uuid::Uuid;
 
-use crate::support::{TestStore, on_both_databases};
+use crate::store::TestStore;
 
 fn new(name: &str, domains: &[&str]) -> NewCustomer {
     NewCustomer {
@@ -44,8 +45,8 @@ async fn actions(db: &TestStore, scope: &OrgScope) -> Vec<String> {
 /// Maps a tenant to a customer, past the room that does so.
 fn map_tenant(db: &TestStore, scope: &OrgScope, customer: CustomerId, status: &str) -> TenantId {
     let tenant = Uuid::new_v4();
-    let mut raw = db.raw();
-    let now = if raw.is_sqlite() { "0" } else { "now()" };
+    let raw = db.raw();
+    let now = raw.now();
     let (org, customer) = (
         raw.uuid(scope.org().as_uuid()),
         raw.uuid(customer.as_uuid()),
@@ -60,7 +61,8 @@ fn map_tenant(db: &TestStore, scope: &OrgScope, customer: CustomerId, status: &s
 }
 
 on_both_databases! {
-    async fn a_customer_is_created_as_it_was_written_and_audited(db: TestStore) {
+    async fn a_customer_is_created_as_it_was_written_and_audited(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         let service = CustomerService::new(db.store.clone());
         let written = new(" Bücher GmbH ", &["Bücher.example", "contoso.com"]);
@@ -73,7 +75,8 @@ on_both_databases! {
         assert_eq!(actions(&db, &scope).await[0], "customer.created");
     }
 
-    async fn an_invalid_customer_is_refused_with_every_fault(db: TestStore) {
+    async fn an_invalid_customer_is_refused_with_every_fault(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         let service = CustomerService::new(db.store.clone());
         let outcome = service.create(&scope, new("", &["contoso.com", "nope"]), |_, _| Ok(())).await;
@@ -83,7 +86,8 @@ on_both_databases! {
         assert_eq!(db.raw().count("customers"), 0);
     }
 
-    async fn l1_a_customer_whose_completion_fails_is_not_created(db: TestStore) {
+    async fn l1_a_customer_whose_completion_fails_is_not_created(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         let service = CustomerService::new(db.store.clone());
         let before = db.raw().dump();
@@ -92,7 +96,8 @@ on_both_databases! {
         assert_eq!(db.raw().dump(), before);
     }
 
-    async fn lists_go_by_id_with_a_total_and_end(db: TestStore) {
+    async fn lists_go_by_id_with_a_total_and_end(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         let service = CustomerService::new(db.store.clone());
         let mut ids = Vec::new();
@@ -114,7 +119,8 @@ on_both_databases! {
         assert_eq!(seen, ids);
     }
 
-    async fn search_finds_names_and_domains_and_knows_no_wildcards(db: TestStore) {
+    async fn search_finds_names_and_domains_and_knows_no_wildcards(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         let service = CustomerService::new(db.store.clone());
         for (name, domain) in [("Ärzte 100%", "aerzte.example"), ("Zahn_Arzt", "zahn.example"), ("Zahn Arzt", "x.org")] {
@@ -138,7 +144,8 @@ on_both_databases! {
         }
     }
 
-    async fn a_change_touches_only_what_it_names(db: TestStore) {
+    async fn a_change_touches_only_what_it_names(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         let service = CustomerService::new(db.store.clone());
         let created = service.create(&scope, new("A", &["a.example"]), |_, _| Ok(())).await.unwrap();
@@ -167,7 +174,8 @@ on_both_databases! {
         assert_eq!(of_customers, ["customer.changed", "customer.created"]);
     }
 
-    async fn of_many_changes_of_one_version_one_wins(db: TestStore) {
+    async fn of_many_changes_of_one_version_one_wins(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         let service = CustomerService::new(db.store.clone());
         let created = create(&service, &scope, "A").await;
@@ -182,7 +190,8 @@ on_both_databases! {
         assert_eq!(service.get(&scope, created.id).await.unwrap().version, 2);
     }
 
-    async fn deactivating_twice_is_deactivating_once(db: TestStore) {
+    async fn deactivating_twice_is_deactivating_once(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         let service = CustomerService::new(db.store.clone());
         let id = create(&service, &scope, "A").await.id;
@@ -200,7 +209,8 @@ on_both_databases! {
         assert!(service.change(&scope, id, None, back).await.unwrap().active);
     }
 
-    async fn a_customer_with_tenants_in_use_stays_active(db: TestStore) {
+    async fn a_customer_with_tenants_in_use_stays_active(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         let service = CustomerService::new(db.store.clone());
         let (one, other) = (create(&service, &scope, "A").await.id, create(&service, &scope, "B").await.id);
@@ -222,7 +232,8 @@ on_both_databases! {
         assert_eq!(page.items[1].tenants.len(), 1);
     }
 
-    async fn z4_a_customer_of_another_organization_is_not_there(db: TestStore) {
+    async fn z4_a_customer_of_another_organization_is_not_there(backend: Backend) {
+        let db = TestStore::new(backend);
         let (own, other) = (db.organization().await, db.organization().await);
         let service = CustomerService::new(db.store.clone());
         let id = create(&service, &own, "A").await.id;

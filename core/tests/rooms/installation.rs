@@ -6,11 +6,13 @@ use tenantry_core::{
     ids::OrgId,
     installation::{InstallationError, ensure},
 };
+use tenantry_tests::{database::Backend, on_both_databases};
 
-use crate::support::{TestStore, master_key, on_both_databases};
+use crate::store::{TestStore, master_key};
 
 on_both_databases! {
-    async fn the_first_use_makes_the_installation_once(db: TestStore) {
+    async fn the_first_use_makes_the_installation_once(backend: Backend) {
+        let db = TestStore::new(backend);
         let first = ensure(&db.store, &master_key(1)).await.unwrap();
         let later = ensure(&db.second_store(), &master_key(1)).await.unwrap();
         assert_eq!(first, later);
@@ -21,7 +23,8 @@ on_both_databases! {
         assert_eq!(page.items[0].action, "installation.created");
     }
 
-    async fn processes_that_start_together_make_one_installation(db: TestStore) {
+    async fn processes_that_start_together_make_one_installation(backend: Backend) {
+        let db = TestStore::new(backend);
         let starts = (0..4).map(|_| {
             let store = db.second_store();
             tokio::spawn(async move { ensure(&store, &master_key(1)).await.unwrap() })
@@ -32,7 +35,8 @@ on_both_databases! {
         assert_eq!((db.raw().count("installation"), db.raw().count("audit_events")), (1, 1));
     }
 
-    async fn v8_a_wrong_master_key_is_refused_and_writes_nothing(db: TestStore) {
+    async fn v8_a_wrong_master_key_is_refused_and_writes_nothing(backend: Backend) {
+        let db = TestStore::new(backend);
         ensure(&db.store, &master_key(1)).await.unwrap();
         let before = db.raw().dump();
         let refused = ensure(&db.store, &master_key(2)).await;

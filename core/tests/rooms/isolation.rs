@@ -10,9 +10,13 @@ use tenantry_core::{
     secrets::SecretText,
     store::{DatabaseLocation, GuardError, OpenError, Store, global_tables::GLOBAL_TABLES},
 };
+use tenantry_tests::{
+    database::{Backend, Raw},
+    on_both_databases,
+};
 use uuid::Uuid;
 
-use crate::support::{Raw, TestStore, on_both_databases};
+use crate::store::TestStore;
 
 async fn customer(db: &TestStore, scope: &OrgScope) -> CustomerId {
     let new = NewCustomer {
@@ -28,7 +32,7 @@ async fn customer(db: &TestStore, scope: &OrgScope) -> CustomerId {
 
 /// A connection with the rights of the product's queries.
 fn as_product(db: &TestStore) -> Raw {
-    let mut raw = db.raw();
+    let raw = db.raw();
     raw.execute("SET ROLE tenantry_app");
     raw
 }
@@ -78,11 +82,12 @@ impl Drop for Login {
 }
 
 on_both_databases! {
-    async fn z2_a_row_cannot_point_into_another_organization(db: TestStore) {
+    async fn z2_a_row_cannot_point_into_another_organization(backend: Backend) {
+        let db = TestStore::new(backend);
         let (own, other) = (db.organization().await, db.organization().await);
         let customer = customer(&db, &own).await.as_uuid();
-        let mut raw = db.raw();
-        let now = if raw.is_sqlite() { "0" } else { "now()" };
+        let raw = db.raw();
+        let now = raw.now();
         let customer = raw.uuid(customer);
         let connection = |raw: &Raw, org: &OrgScope, customer: &str, id: Uuid| {
             let (org, id) = (raw.uuid(org.org().as_uuid()), raw.uuid(id));
@@ -129,10 +134,11 @@ on_both_databases! {
         }
     }
 
-    async fn l6_audit_events_can_be_added_and_nothing_else(db: TestStore) {
+    async fn l6_audit_events_can_be_added_and_nothing_else(backend: Backend) {
+        let db = TestStore::new(backend);
         let scope = db.organization().await;
         customer(&db, &scope).await;
-        let mut raw = db.raw();
+        let raw = db.raw();
         let before = raw.dump();
         let mut attempts = vec![
             "UPDATE audit_events SET action = 'x'",
@@ -153,7 +159,7 @@ on_both_databases! {
         }
         assert_eq!(raw.dump(), before);
         if !raw.is_sqlite() {
-            let mut product = as_product(&db);
+            let product = as_product(&db);
             for attempt in ["UPDATE audit_events SET action = 'x'", "DELETE FROM audit_events", "TRUNCATE audit_events"] {
                 let refusal = product.try_execute(attempt).unwrap_err();
                 assert!(refusal.contains("permission denied"), "{attempt}: {refusal}");
@@ -161,7 +167,8 @@ on_both_databases! {
         }
     }
 
-    async fn z8_interleaved_requests_on_one_store_see_their_own_rows(db: TestStore) {
+    async fn z8_interleaved_requests_on_one_store_see_their_own_rows(backend: Backend) {
+        let db = TestStore::new(backend);
         let (one, other) = (db.organization().await, db.organization().await);
         let ids = [customer(&db, &one).await, customer(&db, &other).await];
         let reads = (0..200).map(|n| {
@@ -181,11 +188,11 @@ on_both_databases! {
 
 #[tokio::test]
 async fn z8_row_level_security_alone_hides_other_organizations() {
-    let db = TestStore::postgres();
+    let db = TestStore::new(Backend::Postgres);
     let (own, other) = (db.organization().await, db.organization().await);
     customer(&db, &own).await;
     customer(&db, &other).await;
-    let mut raw = as_product(&db);
+    let raw = as_product(&db);
     let scoped: Vec<String> = raw
         .tables()
         .into_iter()
@@ -222,10 +229,10 @@ async fn z8_row_level_security_alone_hides_other_organizations() {
 
 #[tokio::test]
 async fn z8_row_level_security_alone_refuses_writes_into_other_organizations() {
-    let db = TestStore::postgres();
+    let db = TestStore::new(Backend::Postgres);
     let (own, other) = (db.organization().await, db.organization().await);
     customer(&db, &other).await;
-    let mut raw = as_product(&db);
+    let raw = as_product(&db);
     let insert = |org: &OrgScope| {
         format!(
             "INSERT INTO customers (org_id, id, name, search_text, domains, source, active, version, created_at, \
@@ -258,7 +265,7 @@ async fn z8_row_level_security_alone_refuses_writes_into_other_organizations() {
 
 #[tokio::test]
 async fn z8_a_role_that_row_level_security_does_not_bind_is_refused() {
-    let db = TestStore::postgres();
+    let db = TestStore::new(Backend::Postgres);
     for (attributes, reason) in [
         ("SUPERUSER", "is a superuser"),
         ("BYPASSRLS", "may bypass row-level security"),
@@ -292,7 +299,7 @@ async fn z8_a_role_that_row_level_security_does_not_bind_is_refused() {
 
 #[tokio::test]
 async fn z8_a_login_role_without_rights_of_its_own_works_as_the_product() {
-    let db = TestStore::postgres();
+    let db = TestStore::new(Backend::Postgres);
     let scope = db.organization().await;
     let login = Login::new("");
     let store = Store::open(with_login(&db, &login.0), Clock::system(), true).unwrap();
@@ -314,7 +321,7 @@ async fn z8_a_login_role_without_rights_of_its_own_works_as_the_product() {
 
 #[tokio::test]
 async fn z8_tables_without_row_level_security_are_refused_by_name() {
-    let db = TestStore::postgres();
+    let db = TestStore::new(Backend::Postgres);
     for damage in [
         "CREATE TABLE stray (org_id uuid, id uuid, PRIMARY KEY (org_id, id))",
         "CREATE VIEW stray AS SELECT * FROM customers",

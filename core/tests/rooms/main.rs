@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
@@ -14,5 +13,6 @@ mod installation;
 mod isolation;
 mod keys;
 mod schema;
+mod store;
 #[path = "../support/mod.rs"]
 mod support;

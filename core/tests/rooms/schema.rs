@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use tenantry_core::{
     clock::Clock,
-    store::{DatabaseLocation, MigrationError, OpenError, Store, global_tables::GLOBAL_TABLES},
+    store::{MigrationError, OpenError, Store, global_tables::GLOBAL_TABLES},
+};
+use tenantry_tests::{
+    database::{Backend, Raw, TestDatabase},
+    on_both_databases,
 };
 
-use crate::support::{Raw, TestStore, new_file, on_both_databases};
+use crate::{store::TestStore, support::location};
 
 /// The list that queries are written against.
 const SCHEMA: &str = include_str!("../../src/store/schema.rs");
@@ -49,7 +53,7 @@ fn written() -> Tables {
 }
 
 /// The columns of a table's primary key, in their order in it.
-fn primary_key(raw: &mut Raw, table: &str) -> Vec<String> {
+fn primary_key(raw: &Raw, table: &str) -> Vec<String> {
     let sql = if raw.is_sqlite() {
         format!("SELECT name AS line FROM pragma_table_info('{table}') WHERE pk > 0 ORDER BY pk")
     } else {
@@ -64,7 +68,7 @@ fn primary_key(raw: &mut Raw, table: &str) -> Vec<String> {
 }
 
 /// What the database says, its types in the words of `schema.rs`.
-fn stored(raw: &mut Raw) -> Tables {
+fn stored(raw: &Raw) -> Tables {
     let mut tables = Tables::new();
     for table in raw
         .tables()
@@ -114,7 +118,7 @@ fn database_type(raw: &Raw, kind: &str) -> &'static str {
 }
 
 /// Tables that are neither scoped nor listed as global.
-fn unscoped(raw: &mut Raw) -> Vec<String> {
+fn unscoped(raw: &Raw) -> Vec<String> {
     let mut unscoped = Vec::new();
     for table in raw.tables() {
         let global = GLOBAL_TABLES.iter().any(|global| global.name == table);
@@ -129,7 +133,7 @@ fn unscoped(raw: &mut Raw) -> Vec<String> {
 }
 
 /// Each foreign key as `table(columns)->parent(columns)`.
-fn foreign_keys(raw: &mut Raw) -> Vec<String> {
+fn foreign_keys(raw: &Raw) -> Vec<String> {
     if !raw.is_sqlite() {
         return raw.lines(
             "SELECT conrelid::regclass || '(' || \
@@ -154,7 +158,7 @@ fn foreign_keys(raw: &mut Raw) -> Vec<String> {
 }
 
 /// All that defines the schema, comments left out.
-fn definition(raw: &mut Raw) -> Vec<String> {
+fn definition(raw: &Raw) -> Vec<String> {
     if raw.is_sqlite() {
         return raw.lines(
             "SELECT type || ' ' || name || ' ' || coalesce(sql, '') AS line FROM sqlite_schema ORDER BY 1",
@@ -183,8 +187,9 @@ fn definition(raw: &mut Raw) -> Vec<String> {
 }
 
 on_both_databases! {
-    async fn every_table_and_column_of_the_schema_is_the_databases(db: TestStore) {
-        let mut raw = db.raw();
+    async fn every_table_and_column_of_the_schema_is_the_databases(backend: Backend) {
+        let db = TestStore::new(backend);
+        let raw = db.raw();
         let mut written = written();
         assert_eq!(written.len(), 19);
         for (_, columns) in written.values_mut() {
@@ -192,30 +197,32 @@ on_both_databases! {
                 *kind = database_type(&raw, kind).to_owned();
             }
         }
-        assert_eq!(stored(&mut raw), written);
+        assert_eq!(stored(&raw), written);
     }
 
-    async fn z1_every_table_belongs_to_an_organization_or_says_why_not(db: TestStore) {
-        let mut raw = db.raw();
-        assert_eq!(unscoped(&mut raw), Vec::<String>::new());
+    async fn z1_every_table_belongs_to_an_organization_or_says_why_not(backend: Backend) {
+        let db = TestStore::new(backend);
+        let raw = db.raw();
+        assert_eq!(unscoped(&raw), Vec::<String>::new());
         let tables = raw.tables();
         for global in GLOBAL_TABLES {
             assert!(tables.iter().any(|table| table == global.name), "{} is no table", global.name);
             assert!(!global.reason.is_empty());
         }
-        let keys = foreign_keys(&mut raw);
+        let keys = foreign_keys(&raw);
         for table in tables.iter().filter(|table| GLOBAL_TABLES.iter().all(|global| global.name != *table)) {
             let owner = format!("{table}(org_id)->organizations(id)");
             assert!(keys.contains(&owner), "{table} is not owned by an organization");
         }
         raw.execute("CREATE TABLE stray (id INTEGER PRIMARY KEY, org_id INTEGER)");
-        assert_eq!(unscoped(&mut raw), ["stray"], "the check sees a table that is neither");
+        assert_eq!(unscoped(&raw), ["stray"], "the check sees a table that is neither");
     }
 
-    async fn z2_every_reference_between_organizations_rows_carries_the_organization(db: TestStore) {
-        let mut raw = db.raw();
+    async fn z2_every_reference_between_organizations_rows_carries_the_organization(backend: Backend) {
+        let db = TestStore::new(backend);
+        let raw = db.raw();
         let mut composite = 0;
-        for key in foreign_keys(&mut raw) {
+        for key in foreign_keys(&raw) {
             let (child, parent) = key.split_once("->").unwrap();
             let parent_table = parent.split('(').next().unwrap();
             if GLOBAL_TABLES.iter().any(|global| global.name == parent_table) {
@@ -227,13 +234,15 @@ on_both_databases! {
         assert!(composite >= 4, "{composite}");
     }
 
-    async fn r28_migrations_can_be_undone_and_made_again(db: TestStore) {
-        let before = definition(&mut db.raw());
+    async fn r28_migrations_can_be_undone_and_made_again(backend: Backend) {
+        let db = TestStore::new(backend);
+        let before = definition(&db.raw());
         Store::migrate_down_and_up(&db.location()).unwrap();
-        assert_eq!(definition(&mut db.raw()), before);
+        assert_eq!(definition(&db.raw()), before);
     }
 
-    async fn r28_a_database_of_a_newer_version_is_refused(db: TestStore) {
+    async fn r28_a_database_of_a_newer_version_is_refused(backend: Backend) {
+        let db = TestStore::new(backend);
         db.raw().execute(
             "INSERT INTO __diesel_schema_migrations (version, run_on) VALUES ('99991231235959', '2026-01-01')",
         );
@@ -248,9 +257,10 @@ on_both_databases! {
         }
     }
 
-    async fn r28_processes_that_migrate_together_take_turns(db: TestStore) {
+    async fn r28_processes_that_migrate_together_take_turns(backend: Backend) {
+        let db = TestStore::new(backend);
         let location = db.location();
-        drop_everything(&mut db.raw());
+        drop_everything(&db.raw());
         let starts = (0..3).map(|_| {
             let location = location.clone();
             tokio::task::spawn_blocking(move || Store::open(location, Clock::system(), true).map(drop))
@@ -258,11 +268,11 @@ on_both_databases! {
         for outcome in futures_util::future::join_all(starts).await {
             outcome.unwrap().unwrap();
         }
-        assert_eq!(stored(&mut db.raw()).len(), 19);
+        assert_eq!(stored(&db.raw()).len(), 19);
     }
 }
 
-fn drop_everything(raw: &mut Raw) {
+fn drop_everything(raw: &Raw) {
     if raw.is_sqlite() {
         raw.execute("PRAGMA foreign_keys = OFF");
     }
@@ -277,8 +287,8 @@ fn drop_everything(raw: &mut Raw) {
 
 #[tokio::test]
 async fn a_database_that_is_not_migrated_is_refused_when_nobody_may_migrate() {
-    let (_folder, path) = new_file();
-    let outcome = Store::open(DatabaseLocation::Sqlite(path), Clock::system(), false);
+    let database = TestDatabase::new(Backend::Sqlite);
+    let outcome = Store::open(location(&database.url()), Clock::system(), false);
     assert!(matches!(
         outcome,
         Err(OpenError::Migration(MigrationError::Pending { count: 7 }))

@@ -77,6 +77,20 @@ pub struct FaultRule {
     pub fault: Fault,
 }
 
+impl FaultRule {
+    /// Hits the first matching request, of whichever tenant.
+    pub fn once(server: &'static str, path: &str, fault: Fault) -> Self {
+        Self {
+            server,
+            path_contains: path.to_owned(),
+            tenant: None,
+            skip: 0,
+            times: 1,
+            fault,
+        }
+    }
+}
+
 /// The rules in force.
 #[derive(Default)]
 pub struct Faults {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tenantry_tests::{
     app::{Answer, Caller, TestApp},
     database::Backend,
-    on_both_databases,
+    on_both_databases, openapi,
 };
 
 use crate::flow::{seed, start, text};
@@ -118,28 +118,6 @@ async fn call(caller: &Caller, method: &str, path: &str, body: &str) -> Answer {
     caller.send(request).await
 }
 
-/// Method and path of every call of the OpenAPI document, as `Caller` takes them.
-async fn documented(app: &TestApp) -> BTreeSet<(String, String)> {
-    let document = app.owner.get("//openapi.json").await.expect(200).json();
-    let paths = document["paths"].as_object().expect("paths").clone();
-    let calls = paths.into_iter().flat_map(|(path, methods)| {
-        let path = match path.strip_prefix("/api/msp-portal") {
-            Some(rest) => rest.to_owned(),
-            None => format!("/{path}"),
-        };
-        let methods: Vec<String> = methods
-            .as_object()
-            .expect("methods")
-            .keys()
-            .cloned()
-            .collect();
-        methods
-            .into_iter()
-            .map(move |method| (method.to_uppercase(), path.clone()))
-    });
-    calls.collect()
-}
-
 fn verify(app: &TestApp) -> (Option<i32>, Value) {
     let output = app.run(&["audit", "verify", "--json"]);
     let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
@@ -148,11 +126,11 @@ fn verify(app: &TestApp) -> (Option<i32>, Value) {
 
 /// Takes away what keeps the audit append-only, as somebody who owns the database could.
 fn disarm(app: &TestApp) {
-    app.database.execute(match app.database.backend() {
-        Backend::Sqlite => {
-            "DROP TRIGGER audit_events_no_update; DROP TRIGGER audit_events_no_delete;"
-        }
-        Backend::Postgres => "DROP TRIGGER audit_events_append_only ON audit_events;",
+    let raw = app.database.raw();
+    raw.execute(if raw.is_sqlite() {
+        "DROP TRIGGER audit_events_no_update; DROP TRIGGER audit_events_no_delete;"
+    } else {
+        "DROP TRIGGER audit_events_append_only ON audit_events;"
     });
 }
 
@@ -172,7 +150,9 @@ on_both_databases! {
             answer.expect_problem(401, "unauthorized");
             known.insert(((*method).to_owned(), (*path).to_owned()));
         }
-        assert_eq!(documented(&app).await, known, "every call stands in one of the lists");
+        let documented = openapi::calls(&app.owner).await.0.into_iter();
+        let documented: BTreeSet<_> = documented.map(|call| (call.method, call.path)).collect();
+        assert_eq!(documented, known, "every call stands in one of the lists");
     }
 
     async fn z5_each_role_may_make_its_calls_and_no_other(backend: Backend) {
@@ -279,7 +259,7 @@ on_both_databases! {
     async fn v8_a_master_key_that_does_not_fit_stops_the_start(backend: Backend) {
         let mut app = TestApp::start(backend).await;
         app.stop().await;
-        let count = |app: &TestApp| app.database.count("SELECT count(*) FROM audit_events");
+        let count = |app: &TestApp| app.database.raw().count("audit_events");
         let before = count(&app);
         app.set("TENANTRY_MASTER_KEY", "YW5vdGhlci10ZW5hbnRyeS1tYXN0ZXIta2V5LTAwMDE=");
         for arguments in [&["serve"][..], &["admin", "create-organization", "--name", "X", "--json"][..]] {
@@ -298,14 +278,14 @@ on_both_databases! {
         let app = TestApp::start(backend).await;
         app.owner.create_customer("Audited").await;
         let (code, report) = verify(&app);
-        let events = app.database.count("SELECT count(*) FROM audit_events");
+        let events = app.database.raw().count("audit_events");
         assert_eq!((code, report), (Some(0), json!({"events": events, "intact": true})));
         for change in ["UPDATE audit_events SET action = 'x'", "DELETE FROM audit_events"] {
-            assert!(app.database.refuse(change).contains("append-only"), "l6: {change}");
+            assert!(app.database.raw().try_execute(change).unwrap_err().contains("append-only"), "l6: {change}");
         }
         let newest = app.owner.get("/audit-events?action=customer.created").await.expect(200).json();
         disarm(&app);
-        app.database.execute("UPDATE audit_events SET actor_id = 'somebody else' WHERE action = 'customer.created'");
+        app.database.raw().execute("UPDATE audit_events SET actor_id = 'somebody else' WHERE action = 'customer.created'");
         let (code, report) = verify(&app);
         assert_eq!((code, &report["intact"]), (Some(1), &json!(false)), "{report}");
         assert_eq!(text(&report, "firstBadEventId"), text(&newest["items"][0], "id"));
@@ -315,7 +295,7 @@ on_both_databases! {
         let mut app = TestApp::start(backend).await;
         app.owner.create_customer("Cut off").await;
         disarm(&app);
-        app.database.execute("DELETE FROM audit_events WHERE action = 'customer.created'");
+        app.database.raw().execute("DELETE FROM audit_events WHERE action = 'customer.created'");
         let (code, report) = verify(&app);
         assert_eq!((code, &report["intact"]), (Some(1), &json!(false)), "{report}");
         app.set("TENANTRY_DATABASE_URL", "sqlite:///nowhere/tenantry.db");

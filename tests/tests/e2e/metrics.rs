@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tenantry_tests::{
-    app::{Caller, TestApp},
+    app::TestApp,
     database::Backend,
     fake_microsoft::{
         faults::{Fault, FaultRule},
         state::{Decision, LoggedRequest},
     },
-    on_both_databases,
+    on_both_databases, truth,
 };
 
 use crate::flow::seed;
@@ -121,7 +121,7 @@ async fn start(backend: Backend) -> TestApp {
 }
 
 fn audit_events(app: &TestApp) -> f64 {
-    app.database.count("SELECT COUNT(*) FROM audit_events") as f64
+    app.database.raw().count("audit_events") as f64
 }
 
 /// What the stand-in was asked by the product, not by a browser.
@@ -141,36 +141,13 @@ fn requests(app: &TestApp, is_wanted: impl Fn(&LoggedRequest) -> bool) -> f64 {
 }
 
 fn script(app: &TestApp, path: &str, status: u16) {
-    app.microsoft.cloud().faults.script(FaultRule {
-        server: "graph",
-        path_contains: path.to_owned(),
-        tenant: None,
-        skip: 0,
-        times: 1,
-        fault: Fault::Status {
-            status,
-            retry_after: Some("1".to_owned()),
-            body: None,
-        },
-    });
-}
-
-/// Mailboxes learn their kinds after the run: waits for the end of that.
-async fn wait_for_kinds(caller: &Caller, tenant: uuid::Uuid) {
-    let begun = std::time::Instant::now();
-    loop {
-        let mailboxes = caller.list(&format!("/tenants/{tenant}/mailboxes")).await;
-        let is_open = |mailbox: &&Value| {
-            mailbox["userPurpose"].is_null()
-                && mailbox["isDeleted"] == false
-                && mailbox["userId"].is_string()
-        };
-        if mailboxes.iter().filter(is_open).count() == 0 {
-            return;
-        }
-        assert!(begun.elapsed().as_secs() < 60, "kinds did not arrive");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    let fault = Fault::Status {
+        status,
+        retry_after: Some("1".to_owned()),
+        body: None,
+    };
+    let rule = FaultRule::once("graph", path, fault);
+    app.microsoft.cloud().faults.script(rule);
 }
 
 on_both_databases! {
@@ -219,7 +196,7 @@ on_both_databases! {
         script(&app, "/secureScores", 503);
         let status = app.onboard_and_sync(&tenant).await;
         assert_eq!(status["run"]["state"], "completedWithWarnings", "{status:#}");
-        wait_for_kinds(&app.owner, tenant.id).await;
+        truth::mailboxes_with_their_kinds(&app.owner, tenant.id).await;
 
         let scrape = Scrape::of(&app).await;
         scrape.expect("tenantry_sync_runs_total{kind=\"initial\",state=\"completedWithWarnings\"}", 1.0);

@@ -3,64 +3,34 @@
 use reqwest::header::COOKIE;
 use serde_json::{Value, json};
 use tenantry_tests::{
-    app::{Answer, Caller, TestApp},
+    app::{Answer, TestApp},
     database::Backend,
     on_both_databases,
+    openapi::{Call, calls},
 };
 use url::Url;
 
 use crate::flow::{fields_of, open_one_hop, relay, seed, start, text};
 
-/// One call of the OpenAPI document.
-struct Call {
-    method: String,
-    /// As `Caller` takes it.
-    path: String,
-    parameters: Vec<Value>,
-    body: Option<Value>,
+/// The names of its parameters in this place.
+fn names(call: &Call, place: &str) -> Vec<String> {
+    let in_place = call.parameters.iter().filter(|one| one["in"] == place);
+    in_place.map(|one| text(one, "name").to_owned()).collect()
 }
 
-impl Call {
-    fn names(&self, place: &str) -> Vec<String> {
-        let in_place = self.parameters.iter().filter(|one| one["in"] == place);
-        in_place.map(|one| text(one, "name").to_owned()).collect()
-    }
-
-    /// The path with an id in every place for one, but NUL where the parameter is `spoiled`.
-    fn filled(&self, ids: &Value, spoiled: &str) -> String {
-        let parts = self.path.split('/').map(|part| {
-            let name = part
-                .strip_prefix('{')
-                .and_then(|part| part.strip_suffix('}'));
-            match name {
-                None => part.to_owned(),
-                Some(name) if name == spoiled => "a%00b".to_owned(),
-                Some(name) => ids[name].as_str().unwrap_or("nobody").to_owned(),
-            }
-        });
-        parts.collect::<Vec<_>>().join("/")
-    }
-}
-
-async fn calls(caller: &Caller) -> (Vec<Call>, Value) {
-    let document = caller.get("//openapi.json").await.expect(200).json();
-    let mut calls = Vec::new();
-    for (path, methods) in document["paths"].as_object().expect("paths") {
-        let path = match path.strip_prefix("/api/msp-portal") {
-            Some(rest) => rest.to_owned(),
-            None => format!("/{path}"),
-        };
-        for (method, call) in methods.as_object().expect("methods") {
-            let body = call.pointer("/requestBody/content/application~1json/schema");
-            calls.push(Call {
-                method: method.to_uppercase(),
-                path: path.clone(),
-                parameters: call["parameters"].as_array().cloned().unwrap_or_default(),
-                body: body.cloned(),
-            });
+/// The path with an id in every place for one, but NUL where the parameter is `spoiled`.
+fn filled(call: &Call, ids: &Value, spoiled: &str) -> String {
+    let parts = call.path.split('/').map(|part| {
+        let name = part
+            .strip_prefix('{')
+            .and_then(|part| part.strip_suffix('}'));
+        match name {
+            None => part.to_owned(),
+            Some(name) if name == spoiled => "a%00b".to_owned(),
+            Some(name) => ids[name].as_str().unwrap_or("nobody").to_owned(),
         }
-    }
-    (calls, document)
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// A body in which everything is right, for a schema of the document.
@@ -164,8 +134,8 @@ on_both_databases! {
             if call.path == "/tenants/callback" || call.path == "//connect/{token}" {
                 continue;
             }
-            let path = call.filled(&ids, "");
-            for name in call.names("query") {
+            let path = filled(&call, &ids, "");
+            for name in names(&call, "query") {
                 for value in ["%00", "a%00b", "%00%00a"] {
                     let answer = app.owner.send(app.owner.request(&call.method, &format!("{path}?{name}={value}"))).await;
                     let problem = answer.expect_problem(400, "invalidParameter");
@@ -185,8 +155,8 @@ on_both_databases! {
         let ids = json!({"tenantId": "01990000-0000-7000-8000-000000000000", "syncRunId": "01990000-0000-7000-8000-000000000000"});
         let mut asked = 0;
         for call in calls(&app.owner).await.0 {
-            for name in call.names("path") {
-                let path = call.filled(&ids, &name);
+            for name in names(&call, "path") {
+                let path = filled(&call, &ids, &name);
                 let mut request = app.owner.request(&call.method, &path);
                 if call.body.is_some() {
                     request = request.json(&json!({}));
@@ -206,7 +176,7 @@ on_both_databases! {
         let mut asked = 0;
         for call in calls {
             let Some(schema) = &call.body else { continue };
-            let path = call.filled(&ids, "");
+            let path = filled(&call, &ids, "");
             for body in spoiled(&example(schema, &document)) {
                 let answer = app.owner.send(app.owner.request(&call.method, &path).json(&body)).await;
                 assert_eq!(answer.status, 400, "{path} {body}: {}", answer.text);

@@ -1,32 +1,20 @@
 //! The initial sync and the runs after it: what is stored equals what Microsoft has.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tenantry_tests::{
-    app::TestApp,
+    app::{TestApp, data_set},
     database::Backend,
-    fake_microsoft::{seed::TenantSeed, state::Decision},
+    fake_microsoft::state::Decision,
     on_both_databases, truth,
 };
 
-fn seed(name: &str, users: usize) -> TenantSeed {
-    TenantSeed::new(name, &format!("{}.example", name.to_lowercase()))
-        .users(users)
-        .decision(Decision::Accept)
-}
-
-/// The data sets of a run by name.
-fn data_set<'a>(status: &'a Value, name: &str) -> &'a Value {
-    let sets = status["run"]["datasets"].as_array().expect("data sets");
-    sets.iter()
-        .find(|set| set["name"] == name)
-        .unwrap_or_else(|| panic!("no {name} in {status:#}"))
-}
+use crate::flow::seed;
 
 on_both_databases! {
     async fn i2_tenants_of_every_size_are_stored_as_microsoft_has_them(backend: Backend) {
         let app = TestApp::start(backend).await;
         for users in [0, 1, 999, 1_000] {
-            let tenant = app.microsoft.add_tenant(seed(&format!("Size{users}"), users));
+            let tenant = app.microsoft.add_tenant(seed(&format!("Size{users}")).users(users));
             let status = app.onboard_and_sync(&tenant).await;
             assert_eq!(status["run"]["state"], "completed", "{status:#}");
             assert_eq!(status["run"]["kind"], "initial");
@@ -38,7 +26,7 @@ on_both_databases! {
 
     async fn i2_twenty_thousand_users_are_stored_and_again_after_changes(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let tenant = app.microsoft.add_tenant(seed("Large", 20_000));
+        let tenant = app.microsoft.add_tenant(seed("Large").users(20_000));
         let status = app.onboard_and_sync(&tenant).await;
         assert_eq!(status["run"]["state"], "completed", "{status:#}");
         let users = data_set(&status, "users");
@@ -56,7 +44,7 @@ on_both_databases! {
 
     async fn r16_changes_while_the_first_read_runs_arrive_with_the_next_delta(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let tenant = app.microsoft.add_tenant(seed("Moving", 3_000));
+        let tenant = app.microsoft.add_tenant(seed("Moving").users(3_000));
         let cloud = app.microsoft.cloud();
         cloud.hold("skiptoken");
         app.onboard(&tenant).await;
@@ -71,7 +59,7 @@ on_both_databases! {
 
     async fn a_full_run_removes_what_is_gone_and_keeps_what_changed(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let tenant = app.microsoft.add_tenant(seed("Full", 400));
+        let tenant = app.microsoft.add_tenant(seed("Full").users(400));
         app.onboard_and_sync(&tenant).await;
         tenant.directory.lock().unwrap().churn(60);
         let status = app.owner.sync(tenant.id, "full").await;
@@ -81,7 +69,7 @@ on_both_databases! {
 
     async fn several_deltas_in_a_row_and_an_unchanged_one_keep_the_truth(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let tenant = app.microsoft.add_tenant(seed("Rounds", 300));
+        let tenant = app.microsoft.add_tenant(seed("Rounds").users(300));
         app.onboard_and_sync(&tenant).await;
         for _ in 0..3 {
             tenant.directory.lock().unwrap().churn(40);
@@ -98,7 +86,7 @@ on_both_databases! {
 
     async fn a_tenant_without_intune_or_exchange_is_complete_with_the_reason(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let tenant = app.microsoft.add_tenant(seed("Bare", 40).intune(false).exchange(false));
+        let tenant = app.microsoft.add_tenant(seed("Bare").users(40).intune(false).exchange(false));
         let status = app.onboard_and_sync(&tenant).await;
         assert_eq!(status["run"]["state"], "completed", "{status:#}");
         for name in ["devices", "mailboxes"] {
@@ -111,7 +99,7 @@ on_both_databases! {
     async fn g6_a_withheld_permission_fails_its_data_set_and_nothing_else(backend: Backend) {
         let app = TestApp::start(backend).await;
         let withheld = Decision::AcceptWithout(["DeviceManagementManagedDevices.Read.All".to_owned()].into());
-        let tenant = app.microsoft.add_tenant(seed("Partial", 40).decision(withheld));
+        let tenant = app.microsoft.add_tenant(seed("Partial").users(40).decision(withheld));
         let status = app.onboard_and_sync(&tenant).await;
         assert_eq!(status["status"], "degraded", "{status:#}");
         assert_eq!(status["missingPermissions"], json!(["DeviceManagementManagedDevices.Read.All"]));
@@ -127,7 +115,7 @@ on_both_databases! {
 
     async fn concealed_reports_are_a_warning_and_mailboxes_come_from_the_users(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let tenant = app.microsoft.add_tenant(seed("Hidden", 60).concealed_names(true));
+        let tenant = app.microsoft.add_tenant(seed("Hidden").users(60).concealed_names(true));
         let status = app.onboard_and_sync(&tenant).await;
         let set = data_set(&status, "mailboxes");
         assert_eq!(set["state"], "completed", "{set}");
@@ -139,21 +127,9 @@ on_both_databases! {
 
     async fn the_kind_of_each_mailbox_arrives_after_the_run(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let tenant = app.microsoft.add_tenant(seed("Kinds", 80));
+        let tenant = app.microsoft.add_tenant(seed("Kinds").users(80));
         app.onboard_and_sync(&tenant).await;
-        let path = format!("/tenants/{}/mailboxes", tenant.id);
-        let begun = std::time::Instant::now();
-        loop {
-            let listed = app.owner.list(&path).await;
-            let open = listed.iter().filter(|mailbox| {
-                mailbox["userPurpose"].is_null() && mailbox["isDeleted"] == false && mailbox["userId"].is_string()
-            });
-            if open.count() == 0 {
-                assert!(listed.iter().any(|mailbox| mailbox["userPurpose"] == "user"));
-                break;
-            }
-            assert!(begun.elapsed().as_secs() < 60, "kinds did not arrive");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        let listed = truth::mailboxes_with_their_kinds(&app.owner, tenant.id).await;
+        assert!(listed.iter().any(|mailbox| mailbox["userPurpose"] == "user"));
     }
 }

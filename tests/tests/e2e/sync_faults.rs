@@ -2,38 +2,29 @@
 
 use serde_json::{Value, json};
 use tenantry_tests::{
-    app::TestApp,
+    app::{TestApp, data_set as state_of},
     database::Backend,
     fake_microsoft::{
         faults::{Fault, FaultRule},
         seed::TenantSeed,
-        state::{Decision, Tenant},
+        state::Tenant,
     },
     on_both_databases, truth,
 };
 
+use crate::flow;
+
 fn seed(name: &str, users: usize) -> TenantSeed {
-    TenantSeed::new(name, &format!("{}.example", name.to_lowercase()))
-        .users(users)
-        .decision(Decision::Accept)
+    flow::seed(name).users(users)
 }
 
 fn script(app: &TestApp, tenant: &Tenant, path: &str, skip: u32, times: u32, fault: Fault) {
     app.microsoft.cloud().faults.script(FaultRule {
-        server: "graph",
-        path_contains: path.to_owned(),
         tenant: Some(tenant.id),
         skip,
         times,
-        fault,
+        ..FaultRule::once("graph", path, fault)
     });
-}
-
-fn state_of<'a>(status: &'a Value, name: &str) -> &'a Value {
-    let sets = status["run"]["datasets"].as_array().expect("data sets");
-    sets.iter()
-        .find(|set| set["name"] == name)
-        .expect("the data set")
 }
 
 /// A user of the first page.

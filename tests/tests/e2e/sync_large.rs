@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use tenantry_tests::{
-    app::TestApp,
+    app::{TestApp, data_set},
     database::Backend,
     fake_microsoft::{
         faults::{Fault, FaultRule},
@@ -13,22 +13,17 @@ use tenantry_tests::{
     on_both_databases, truth,
 };
 
+use crate::flow;
+
 /// One more than are read in one chain of pages, and 400 groups: four of them large.
 fn seed(name: &str) -> TenantSeed {
-    TenantSeed::new(name, &format!("{}.example", name.to_lowercase()))
-        .users(5_001)
-        .groups(400)
-        .decision(Decision::Accept)
+    flow::seed(name).users(5_001).groups(400)
 }
 
 fn script(cloud: &Cloud, path: &str, times: u32, fault: Fault) {
     cloud.faults.script(FaultRule {
-        server: "graph",
-        path_contains: path.to_owned(),
-        tenant: None,
-        skip: 0,
         times,
-        fault,
+        ..FaultRule::once("graph", path, fault)
     });
 }
 
@@ -60,9 +55,10 @@ fn asked(cloud: &Cloud, parts: &[&str]) -> usize {
 }
 
 fn processed(status: &Value, name: &str) -> i64 {
-    let sets = status["run"]["datasets"].as_array();
-    let set = sets.and_then(|sets| sets.iter().find(|set| set["name"] == name));
-    set.and_then(|set| set["processed"].as_i64()).unwrap_or(0)
+    if status["run"].is_null() {
+        return 0;
+    }
+    data_set(status, name)["processed"].as_i64().unwrap_or(0)
 }
 
 fn users_that_begin_with(tenant: &Tenant, letter: char) -> usize {

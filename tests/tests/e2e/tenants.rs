@@ -1,21 +1,10 @@
 //! Listing, showing, changing and revoking tenants over HTTP.
 
 use serde_json::{Value, json};
-use tenantry_tests::{
-    app::TestApp,
-    browser::Browser,
-    database::Backend,
-    fake_microsoft::{seed::TenantSeed, state::Decision},
-    on_both_databases,
-};
+use tenantry_tests::{app::TestApp, browser::Browser, database::Backend, on_both_databases};
 use uuid::Uuid;
 
-fn seed(name: &str) -> TenantSeed {
-    let domain = format!("{}.example", name.to_lowercase());
-    TenantSeed::new(name, &domain)
-        .users(3)
-        .decision(Decision::Accept)
-}
+use crate::flow::{events, seed, text, walk};
 
 fn ids(items: &[Value]) -> Vec<&str> {
     items
@@ -95,10 +84,9 @@ on_both_databases! {
         app.owner.patch(&path, &nobody).await.expect_problem(404, "customerNotFound");
     }
 
-    async fn d1_a_revoked_tenant_is_left_alone_and_may_be_connected_elsewhere(backend: Backend) {
+    async fn c13_d1_a_revoked_tenant_is_left_alone_and_may_be_connected_elsewhere(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let (_id, other) = app.create_organization("Southwind MSP");
-        let other = app.owner.with_key(Some(&other));
+        let other = app.owner_of_new("Southwind MSP");
         let tenant = app.microsoft.add_tenant(seed("Contoso"));
         let customer = app.owner.create_customer("Contoso Ltd").await;
         let made = app.owner.connect(&customer, "contoso.example").await;
@@ -110,6 +98,7 @@ on_both_databases! {
 
         let theirs = other.create_customer("Contoso").await;
         let squat = other.connect(&theirs, "contoso.example").await;
+        assert_eq!(squat["status"], "pendingConsent", "nothing tells that the tenant is connected");
         let mut stranger = Browser::new();
         stranger.open(squat["authorizationUrl"].as_str().unwrap()).await;
         let page = stranger.submit("Continue to Microsoft").await;
@@ -117,30 +106,66 @@ on_both_databases! {
         assert!(!page.text().contains("Northwind"), "{}", page.text());
 
         let path = format!("/tenants/{}", tenant.id);
-        assert_eq!(app.owner.delete(&path).await.expect(204).text, "");
-        let events = app.owner.get("/audit-events?action=tenant.revoked").await.expect(200).json();
         app.owner.delete(&path).await.expect(204);
-        let again = app.owner.get("/audit-events?action=tenant.revoked").await.expect(200).json();
-        assert_eq!(events["items"], again["items"], "the second time nothing happens");
         let shown = app.owner.get(&path).await.expect(200).json();
         assert_eq!(shown["status"], "revoked");
         assert!(shown["revokedAt"].is_string() && shown["consentedBy"].is_object());
         assert_eq!(Browser::new().open(link).await.status, 410);
-        app.owner.post(&format!("{path}/sync"), &json!({"kind": "full"})).await.expect_problem(409, "tenantNotConnected");
-        let users = app.owner.get(&format!("{path}/users")).await.expect(200).json();
-        assert!(users["total"].as_i64().unwrap() > 0, "what was found stays");
 
         stranger.follow("Try again").await;
         let page = stranger.submit("Continue to Microsoft").await;
         assert!(page.text().contains("Connected"), "{}", page.text());
+        assert_eq!(app.owner.status(tenant.id).await["status"], "revoked");
+    }
+
+    async fn d1_a_revoked_tenant_has_no_credential_and_can_be_connected_again(backend: Backend) {
+        let app = TestApp::start(backend).await;
+        let tenant = app.microsoft.add_tenant(seed("Leaving"));
+        app.onboard_and_sync(&tenant).await;
+        let path = format!("/tenants/{}", tenant.id);
+        for _ in 0..2 {
+            assert_eq!(app.owner.delete(&path).await.expect(204).text, "");
+        }
+        let status = app.owner.status(tenant.id).await;
+        assert_eq!(status["status"], "revoked");
+        assert_eq!(events(&app.owner, "tenant.revoked").await.len(), 1);
+        for left in [
+            "connections WHERE data_key IS NOT NULL OR sealed_link IS NOT NULL",
+            "tenant_claims",
+            "flow_index WHERE kind <> 'link'",
+            "work_items",
+        ] {
+            assert_eq!(app.database.raw().count(left), 0, "{left}");
+        }
+        app.owner.post(&format!("{path}/sync"), &json!({"kind": "full"})).await.expect_problem(409, "tenantNotConnected");
+        assert!(!app.owner.list(&format!("{path}/users")).await.is_empty(), "what was found stays");
+
+        let customer = app.owner.create_customer("Back").await;
+        let started = app.owner.connect(&customer, "leaving.example").await;
+        assert_eq!(started["status"], "revoked");
+        assert!(walk(text(&started, "authorizationUrl")).await.text().contains("Connected"));
+        assert_eq!(app.owner.status(tenant.id).await["status"], "connected");
+    }
+
+    async fn d1_revoking_ends_a_run_that_is_under_way(backend: Backend) {
+        let app = TestApp::start(backend).await;
+        let tenant = app.microsoft.add_tenant(seed("Cut"));
+        let cloud = app.microsoft.cloud();
+        cloud.hold("/secureScores");
+        app.onboard(&tenant).await;
+        cloud.wait_for_request(|request| request.path_and_query.contains("/secureScores")).await;
+        app.owner.delete(&format!("/tenants/{}", tenant.id)).await.expect(204);
+        let status = app.owner.wait_for_run(tenant.id).await;
+        assert_eq!((&status["status"], &status["run"]["state"]), (&json!("revoked"), &json!("cancelled")));
+        assert_eq!(status["run"]["progress"], 1);
+        cloud.release();
     }
 
     async fn z4_another_organisations_tenant_is_a_missing_one(backend: Backend) {
         let app = TestApp::start(backend).await;
         let tenant = app.microsoft.add_tenant(seed("Contoso"));
         app.onboard(&tenant).await;
-        let (_id, other) = app.create_organization("Southwind MSP");
-        let other = app.owner.with_key(Some(&other));
+        let other = app.owner_of_new("Southwind MSP");
         let strip = |mut problem: Value| {
             problem["requestId"] = Value::Null;
             problem

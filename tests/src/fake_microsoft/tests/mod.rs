@@ -214,14 +214,7 @@ fn status_fault(status: u16) -> super::faults::Fault {
 }
 
 fn rule(path: &str, fault: super::faults::Fault) -> super::faults::FaultRule {
-    super::faults::FaultRule {
-        server: "graph",
-        path_contains: path.to_owned(),
-        tenant: None,
-        skip: 0,
-        times: 1,
-        fault,
-    }
+    super::faults::FaultRule::once("graph", path, fault)
 }
 
 fn batch_of(urls: &[String]) -> Value {
