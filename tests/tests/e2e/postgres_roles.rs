@@ -14,13 +14,14 @@ const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// A login role without any special right.
 fn role(database: &TestDatabase) -> String {
     let name = format!("r{}", Uuid::now_v7().simple());
-    database.execute(&format!("CREATE ROLE {name} LOGIN"));
+    database.raw().execute(&format!("CREATE ROLE {name} LOGIN"));
     name
 }
 
 /// Runs a command as this role.
 fn tenantry(database: &TestDatabase, role: &str, arguments: &[&str]) -> Output {
-    let (_, rest) = database.url().split_once('@').expect("a URL with a user");
+    let url = database.url();
+    let (_, rest) = url.split_once('@').expect("a URL with a user");
     Command::new(binary())
         .args(arguments)
         .current_dir(database.folder())
@@ -37,19 +38,24 @@ fn told(output: &Output) -> String {
 #[test]
 fn an_owner_without_createrole_uses_the_role_that_a_superuser_prepared() {
     let database = TestDatabase::new(Backend::Postgres);
-    database.execute(
+    database.raw().execute(
         "DO $$ BEGIN CREATE ROLE tenantry_app NOLOGIN; \
          EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
     );
     let owner = role(&database);
-    let (_, name) = database.url().rsplit_once('/').expect("a name");
-    database.execute(&format!("ALTER DATABASE {name} OWNER TO {owner}"));
+    let url = database.url();
+    let (_, name) = url.rsplit_once('/').expect("a name");
+    database
+        .raw()
+        .execute(&format!("ALTER DATABASE {name} OWNER TO {owner}"));
     let refused = tenantry(&database, &owner, &["migrate"]);
     assert_eq!(refused.status.code(), Some(1));
     let told = told(&refused);
     assert!(told.contains("GRANT tenantry_app TO"), "{told}");
 
-    database.execute(&format!("GRANT tenantry_app TO {owner}"));
+    database
+        .raw()
+        .execute(&format!("GRANT tenantry_app TO {owner}"));
     let migrated = tenantry(&database, &owner, &["migrate"]);
     assert!(migrated.status.success(), "{migrated:?}");
     let create = [
@@ -71,11 +77,14 @@ fn z8_a_login_that_may_only_use_the_tables_works_where_nothing_is_pending() {
     assert_eq!(early.status.code(), Some(2), "{early:?}");
     assert!(told(&early).contains("pending"), "{early:?}");
 
-    let (_, superuser) = database.url().split_once("//").expect("a URL");
+    let url = database.url();
+    let (_, superuser) = url.split_once("//").expect("a URL");
     let (superuser, _) = superuser.split_once('@').expect("a user");
     let migrated = tenantry(&database, superuser, &["migrate"]);
     assert!(migrated.status.success(), "{migrated:?}");
-    database.execute(&format!("GRANT tenantry_app TO {login}"));
+    database
+        .raw()
+        .execute(&format!("GRANT tenantry_app TO {login}"));
     let create = [
         "admin",
         "create-organization",
