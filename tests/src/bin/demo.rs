@@ -207,7 +207,7 @@ async fn connect(api: &Api, member: &Member) -> Result<()> {
         println!(
             "  {:<10} the administrator declined: {}",
             tenant.display_name,
-            sentence(&page.text())
+            reason(&page.text())
         );
         *tenant.decision.write().expect("decision") = Decision::Accept;
         let again = Browser::new().open(&link).await;
@@ -540,14 +540,15 @@ fn first_domain(tenant: &Tenant) -> Result<&str> {
         .context("a tenant without a domain")
 }
 
-/// The part of a page that says what happened.
-fn sentence(page: &str) -> String {
-    page.split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .take(110)
-        .collect()
+/// What the page says happened and what to do: between what it did not change and the way back.
+fn reason(page: &str) -> String {
+    let words: Vec<&str> = page.split_whitespace().collect();
+    let text = words.join(" ");
+    let (_, after) = text
+        .split_once("Nothing was changed.")
+        .unwrap_or(("", &text));
+    let (reason, _) = after.split_once("Try again").unwrap_or((after, ""));
+    reason.trim().to_owned()
 }
 
 fn free_port(wanted: u16) -> Result<u16> {
