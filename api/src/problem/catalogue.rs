@@ -23,6 +23,13 @@ pub struct ProblemType {
     pub retryable: bool,
 }
 
+impl ProblemType {
+    /// Address of the page about it, which names the type.
+    pub fn address(&self, public_url: &str) -> String {
+        format!("{public_url}/problems/{}", self.code)
+    }
+}
+
 /// Who acts on a problem.
 macro_rules! someone_must_act {
     (caller) => {

@@ -169,6 +169,8 @@ on_both_databases! {
         let status = app.owner.status(tenant.id).await;
         assert_eq!(status["status"], "pendingConsent");
         assert_eq!(status["connectionError"]["code"], "consentDeclined");
+        assert_eq!(status["connectionError"]["status"], 403);
+        assert!(status["connectionError"]["type"].as_str().unwrap().ends_with("/problems/consentDeclined"));
         assert_eq!(status["connectionError"]["microsoft"]["aadsts"], 65004);
         decide(&tenant, Decision::Accept);
         let page = browser.follow("Try again").await;
