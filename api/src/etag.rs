@@ -1,22 +1,31 @@
 //! Entity tags: telling a caller that nothing changed, and that something did.
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::{
+    HttpResponse,
+    http::header::{self, HeaderMap},
+};
 use aws_lc_rs::digest;
+use serde::Serialize;
 
 use crate::problem::{Problem, catalogue};
 
-/// The tag of a version.
-pub fn of_version(version: i64) -> String {
-    format!("\"{version}\"")
+/// The tag of a version, with a word for what the body shows besides, if anything.
+pub fn of_version(version: i64, besides: Option<&str>) -> String {
+    match besides {
+        None => format!("\"{version}\""),
+        Some(word) => format!("\"{version}-{word}\""),
+    }
 }
 
 /// The tag of bytes that have no version.
 pub fn of_bytes(bytes: &[u8]) -> String {
+    format!("\"{}\"", hash_of(bytes))
+}
+
+/// A word for some bytes: half of their SHA-256.
+pub fn hash_of(bytes: &[u8]) -> String {
     let hash = digest::digest(&digest::SHA256, bytes);
-    format!(
-        "\"{}\"",
-        hex::encode(hash.as_ref().iter().take(16).copied().collect::<Vec<u8>>())
-    )
+    hex::encode(hash.as_ref().iter().take(16).copied().collect::<Vec<u8>>())
 }
 
 /// Whether the caller has what the tag stands for already (`If-None-Match`).
@@ -28,27 +37,33 @@ pub fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     })
 }
 
-/// The version that the caller means to change (`If-Match`); `None` when it does not say, or says `*`.
+/// Whether the caller means a change for certain tags only (`If-Match`, and not `*`).
+pub fn is_conditional(headers: &HeaderMap) -> bool {
+    tags(headers, header::IF_MATCH).is_some_and(|tags| tags != ["*"])
+}
+
+/// Requires that `If-Match` names the present tag.
 ///
 /// # Errors
-/// `preconditionFailed` when it names no version of ours, or several.
-pub fn expected_version(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
-    let Some(tags) = tags(headers, header::IF_MATCH) else {
-        return Ok(None);
-    };
-    match tags.as_slice() {
-        [any] if any == "*" => Ok(None),
-        [one] => {
-            let version = one
-                .strip_prefix('"')
-                .and_then(|rest| rest.strip_suffix('"'));
-            let version = version.and_then(|text| text.parse().ok());
-            version
-                .map(Some)
-                .ok_or_else(|| Problem::new(&catalogue::PRECONDITION_FAILED))
-        }
-        _ => Err(Problem::new(&catalogue::PRECONDITION_FAILED)),
+/// `preconditionFailed` when it does not.
+pub fn require(headers: &HeaderMap, tag: &str) -> Result<(), Problem> {
+    if tags(headers, header::IF_MATCH).is_some_and(|wanted| wanted.iter().any(|one| one == tag)) {
+        Ok(())
+    } else {
+        Err(Problem::new(&catalogue::PRECONDITION_FAILED))
     }
+}
+
+/// An answer with its tag: the body, or 304 when the caller has it already.
+pub fn answer(headers: &HeaderMap, tag: String, body: impl Serialize) -> HttpResponse {
+    if is_known(headers, &tag) {
+        return HttpResponse::NotModified()
+            .insert_header((header::ETAG, tag))
+            .finish();
+    }
+    HttpResponse::Ok()
+        .insert_header((header::ETAG, tag))
+        .json(body)
 }
 
 fn tags(headers: &HeaderMap, name: header::HeaderName) -> Option<Vec<String>> {
@@ -92,13 +107,16 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_meant_for_one_version_or_for_any() {
-        let expected = |value| expected_version(&headers(header::IF_MATCH, value)).ok();
-        assert_eq!(expected("\"7\""), Some(Some(7)));
-        assert_eq!(expected("*"), Some(None));
-        for other in ["\"x\"", "7", "\"7\", \"8\"", "W/\"7\"", ""] {
-            assert_eq!(expected(other), None, "{other}");
+    fn a_change_is_meant_for_certain_tags_or_for_any() {
+        let present = of_version(7, Some("stale"));
+        assert_eq!(present, "\"7-stale\"");
+        let wanted = |value| headers(header::IF_MATCH, value);
+        for good in ["\"7-stale\"", "\"6\", \"7-stale\""] {
+            assert!(is_conditional(&wanted(good)) && require(&wanted(good), &present).is_ok());
         }
-        assert_eq!(expected_version(&HeaderMap::new()).ok(), Some(None));
+        for other in ["\"7\"", "\"x\"", "7-stale", "W/\"7-stale\"", ""] {
+            assert!(is_conditional(&wanted(other)) && require(&wanted(other), &present).is_err());
+        }
+        assert!(!is_conditional(&wanted("*")) && !is_conditional(&HeaderMap::new()));
     }
 }

@@ -21,6 +21,9 @@ use crate::{
     state::AppState,
 };
 
+/// Seconds after which it is worth looking at what was accepted.
+pub const ACCEPTED_RETRY_AFTER: &str = "1";
+
 /// What a creating call does next.
 pub enum Attempt {
     /// Have its effect.
@@ -72,6 +75,9 @@ pub async fn attempt(
             let mut response = HttpResponse::build(status);
             if let Some(location) = answer.location {
                 response.insert_header((header::LOCATION, location));
+            }
+            if status == StatusCode::ACCEPTED {
+                response.insert_header((header::RETRY_AFTER, ACCEPTED_RETRY_AFTER));
             }
             response.insert_header((HeaderName::from_static("idempotency-replayed"), "true"));
             Ok(Attempt::Repeated(

@@ -6,8 +6,8 @@ use url::{Host, Url};
 
 /// Where a request that came under another loopback name of this machine should go instead: the same
 /// path under the public URL. Otherwise the host decides nothing, for proxies rewrite it.
-pub fn canonical(request: &HttpRequest, public_url: &Url) -> Option<String> {
-    let asked = asked_host(request)?;
+pub fn canonical(request: &HttpRequest, public_url: &Url, https: bool) -> Option<String> {
+    let asked = asked_host(request, https)?;
     let is_ours = is_loopback(public_url) && is_loopback(&asked);
     let same_port = asked.port_or_known_default() == public_url.port_or_known_default();
     if !is_ours || !same_port || asked.host() == public_url.host() {
@@ -20,13 +20,14 @@ pub fn canonical(request: &HttpRequest, public_url: &Url) -> Option<String> {
 }
 
 /// The host of the request itself, whatever a forwarding header says.
-fn asked_host(request: &HttpRequest) -> Option<Url> {
+fn asked_host(request: &HttpRequest, https: bool) -> Option<Url> {
     let authority = request.uri().authority().map(ToString::to_string);
     let named = || {
         let host = request.headers().get(header::HOST)?;
         host.to_str().ok().map(str::to_owned)
     };
-    Url::parse(&format!("http://{}", authority.or_else(named)?)).ok()
+    let scheme = if https { "https" } else { "http" };
+    Url::parse(&format!("{scheme}://{}", authority.or_else(named)?)).ok()
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -49,7 +50,11 @@ mod tests {
             .uri("/connect/abc?details")
             .insert_header((header::HOST, host.to_owned()))
             .to_http_request();
-        canonical(&request, &public_url.parse().unwrap())
+        canonical(
+            &request,
+            &public_url.parse().unwrap(),
+            public_url.starts_with("https"),
+        )
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use utoipa::{
     OpenApi as _,
     openapi::{
-        ContactBuilder, ContentBuilder, Info, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr,
-        ResponseBuilder, Schema, Server,
+        ContactBuilder, ContentBuilder, Info, InfoBuilder, LicenseBuilder, Object, OpenApi, Ref,
+        RefOr, ResponseBuilder, Schema, Server,
         path::{Operation, Parameter, ParameterIn, PathItem},
         schema::{SchemaType, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -25,6 +25,8 @@ use crate::{
 const API_KEY: &str = "apiKey";
 /// Name of the shared answer of every error.
 const PROBLEM: &str = "Problem";
+/// Name of the same where browsers come: a page for them.
+const PROBLEM_PAGE: &str = "ProblemPage";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -91,18 +93,28 @@ pub fn document() -> OpenApi {
     components
         .security_schemes
         .insert(API_KEY.to_owned(), RefOr::T(security_scheme()));
-    let problem = ResponseBuilder::new()
+    let problem = || {
+        let schema = Ref::from_schema_name(PROBLEM);
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        ResponseBuilder::new().content("application/problem+json", content)
+    };
+    let described = problem()
         .description("What went wrong, as RFC 9457 describes it")
+        .build();
+    components
+        .responses
+        .insert(PROBLEM.to_owned(), RefOr::T(described));
+    let text = Object::with_type(Type::String);
+    let page = problem()
+        .description("What went wrong: a page for a browser, else as RFC 9457 describes it")
         .content(
-            "application/problem+json",
-            ContentBuilder::new()
-                .schema(Some(Ref::from_schema_name(PROBLEM)))
-                .build(),
+            "text/html",
+            ContentBuilder::new().schema(Some(text)).build(),
         )
         .build();
     components
         .responses
-        .insert(PROBLEM.to_owned(), RefOr::T(problem));
+        .insert(PROBLEM_PAGE.to_owned(), RefOr::T(page));
     for route in routes::all() {
         let item = document.paths.paths.get_mut(route.path);
         if let Some(operation) = item.and_then(|item| operation_mut(item, route.method)) {
@@ -209,12 +221,17 @@ fn complete(operation: &mut Operation, route: &Route) {
     }
     operation.description = Some(description);
     own_parameters_mut(operation).for_each(drop_null);
+    let problem = if routes::is_page(route.method, route.path) {
+        PROBLEM_PAGE
+    } else {
+        PROBLEM
+    };
     for status in problem_statuses(operation, route) {
         operation
             .responses
             .responses
             .entry(status.to_string())
-            .or_insert_with(|| RefOr::Ref(Ref::from_response_name(PROBLEM)));
+            .or_insert_with(|| RefOr::Ref(Ref::from_response_name(problem)));
     }
 }
 
@@ -348,6 +365,13 @@ mod tests {
                         parameter["schema"]["type"].is_string(),
                         "{path} {parameter}"
                     );
+                }
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    let is_shared = response["$ref"].is_string();
+                    let described = response["description"]
+                        .as_str()
+                        .is_some_and(|text| !text.is_empty());
+                    assert!(is_shared || described, "{path} {status}");
                 }
                 for status in ["405", "500"] {
                     assert!(operation["responses"][status].is_object(), "{path}");

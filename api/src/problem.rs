@@ -177,7 +177,7 @@ impl Problem {
     pub fn body(&self, public_url: &str, request_id: String) -> ProblemBody {
         let parts = &self.0;
         ProblemBody {
-            r#type: format!("{public_url}/problems/{}", parts.kind.code),
+            r#type: parts.kind.address(public_url),
             title: parts.kind.title.to_owned(),
             status: parts.kind.status.as_u16(),
             detail: parts.detail.clone(),

@@ -71,11 +71,8 @@ impl Query {
                     detail,
                 ));
             }
-            if value.len() > VALUE_LIMIT || value.contains('\0') || value.contains('\u{FFFD}') {
-                return Err(invalid(
-                    name,
-                    "The value is longer than 2 kB, or no text in UTF-8.",
-                ));
+            if let Some(fault) = fault_of(value) {
+                return Err(invalid(name, fault));
             }
         }
         Ok(Self { pairs })
@@ -173,6 +170,19 @@ pub fn invalid(name: &str, detail: &str) -> Problem {
     Problem::parameter(&catalogue::INVALID_PARAMETER, name, detail)
 }
 
+/// What is wrong with a value, whatever its parameter means.
+fn fault_of(value: &str) -> Option<&'static str> {
+    if value.len() > VALUE_LIMIT {
+        Some("The value is longer than 2 kB.")
+    } else if value.contains('\0') {
+        Some("The value contains the character NUL (%00), which no text here has.")
+    } else if value.contains('\u{FFFD}') {
+        Some("The value is not text in UTF-8.")
+    } else {
+        None
+    }
+}
+
 fn read<T: FromStr>(name: &str, value: &str, expected: &str) -> Result<T, Problem> {
     value
         .parse()
@@ -215,16 +225,15 @@ mod tests {
 
     #[test]
     fn values_that_are_no_text_are_refused() {
-        for text in [
-            "search=%00",
-            "search=%ff",
-            &format!("search={}", "a".repeat(2_049)),
+        for (text, said) in [
+            ("search=%00", "NUL"),
+            ("search=%ff", "UTF-8"),
+            (&format!("search={}", "a".repeat(2_049)), "longer than 2 kB"),
         ] {
-            assert_eq!(
-                code(Query::parse(text, &["search"])),
-                Some("invalidParameter"),
-                "{text}"
-            );
+            let problem = Query::parse(text, &["search"]).err().unwrap();
+            let body = problem.body("", String::new());
+            assert_eq!(body.code, "invalidParameter", "{text}");
+            assert!(body.detail.contains(said), "{}", body.detail);
         }
     }
 

@@ -163,6 +163,25 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
     PROCESS_ROUTES.iter().chain(API_ROUTES)
 }
 
+/// Whether everybody may make this call; `path` is the route's pattern.
+pub fn is_open(method: &Method, path: &str) -> bool {
+    let method = match method.as_str() {
+        "HEAD" => "GET",
+        other => other,
+    };
+    all().any(|route| route.access == Access::Open && route.path == path && route.method == method)
+}
+
+/// Whether a browser opens this address for a person: there an error may be a page. Everything else
+/// answers programs.
+pub fn is_page(method: &str, path: &str) -> bool {
+    let is_callback = path == "/api/msp-portal/tenants/callback";
+    path == "/docs"
+        || path.starts_with("/connect/")
+        || path.starts_with("/problems/")
+        || (is_callback && matches!(method, "GET" | "HEAD"))
+}
+
 /// Which routes a process serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {

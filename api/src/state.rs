@@ -22,7 +22,7 @@ use tenantry_core::{
 pub struct AppState {
     /// Where browsers reach this installation, without a slash at the end.
     pub public_url: Origin,
-    /// Networks whose `X-Forwarded-For` is believed.
+    /// Networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The bearer token of `/metrics`, where one is set.
     pub metrics_token: Option<SecretText>,
@@ -79,10 +79,5 @@ impl AppState {
         self.metrics_token
             .as_ref()
             .is_some_and(|token| token.matches(presented))
-    }
-
-    /// Whether they reach it by TLS.
-    pub fn is_https(&self) -> bool {
-        self.public_url().starts_with("https://")
     }
 }

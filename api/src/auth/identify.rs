@@ -6,14 +6,17 @@ use actix_web::{
     Error, HttpMessage as _,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{self, HeaderMap},
+    http::{
+        Method,
+        header::{self, HeaderMap},
+    },
     middleware::Next,
     web,
 };
 use tenantry_core::{access::keys::AuthenticationError, ids::RequestId};
 
 use super::caller::{Identity, NotIdentified, unauthorized};
-use crate::{client_address::client_address, problem::Problem, state::AppState};
+use crate::{client_address::client_address, problem::Problem, routes, state::AppState};
 
 /// Puts the [`Identity`] into the request. Who has none, or an invalid one, is refused only by a
 /// handler that demands one; who has no call left is refused at once.
@@ -40,7 +43,11 @@ async fn recognise(request: &ServiceRequest) -> Result<(), Problem> {
     match state.keys.recognise(&text).await {
         Ok(key) => {
             tracing::Span::current().record("organizationId", tracing::field::display(key.org));
-            let counted = state.rate_limiter.count(key.id);
+            let counted = if is_limited(request) {
+                state.rate_limiter.count(key.id)
+            } else {
+                Ok(None)
+            };
             let mut extensions = request.extensions_mut();
             match counted {
                 Ok(None) => {}
@@ -73,6 +80,13 @@ async fn recognise(request: &ServiceRequest) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// Whether a call counts against its key's limit: one that needs no key does not.
+fn is_limited(request: &ServiceRequest) -> bool {
+    let pattern = request.match_pattern();
+    request.method() != Method::OPTIONS
+        && !pattern.is_some_and(|path| routes::is_open(request.method(), &path))
 }
 
 /// The bearer token of a request that has exactly one Authorization. Keys are accepted from nowhere

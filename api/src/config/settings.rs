@@ -205,7 +205,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TRUSTED_PROXIES",
         "none",
-        "Comma-separated networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
+        "Comma-separated networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Browsers are told to stay with TLS only when it ends here or at one of these.",
     ),
     secret(
         "METRICS_TOKEN",
@@ -220,7 +220,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "RATE_LIMIT",
         "6000",
-        "Requests a minute for each API key or session; `0` is no limit.",
+        "Requests a minute for each API key or session, counted in each process by itself; `0` is no limit.",
     ),
     plain(
         "SYNC_WORKERS",

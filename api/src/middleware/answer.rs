@@ -22,7 +22,9 @@ use uuid::Uuid;
 use super::{compression, security_headers};
 use crate::{
     auth::{Identity, RateLimit},
+    client_address::came_by_https,
     problem::{Problem, ProblemType, catalogue},
+    routes,
     state::AppState,
 };
 
@@ -48,7 +50,7 @@ pub async fn complete<B: MessageBody + 'static>(
     };
     let id = RequestId::from_uuid(Uuid::now_v7());
     request.extensions_mut().insert(id);
-    let asked = Asked::of(&request, id);
+    let asked = Asked::of(&request, id, &state);
     let span = asked.span(&request);
     let outcome = AssertUnwindSafe(next.call(request))
         .catch_unwind()
@@ -72,15 +74,18 @@ struct Asked {
     id: RequestId,
     method: Method,
     prefers_page: bool,
+    came_by_https: bool,
     began: Instant,
 }
 
 impl Asked {
-    fn of(request: &ServiceRequest, id: RequestId) -> Self {
+    fn of(request: &ServiceRequest, id: RequestId, state: &AppState) -> Self {
         Self {
             id,
             method: request.method().clone(),
-            prefers_page: prefers_page(request.headers()),
+            prefers_page: routes::is_page(request.method().as_str(), request.path())
+                && prefers_page(request.headers()),
+            came_by_https: came_by_https(request.request(), &state.trusted_proxies),
             began: Instant::now(),
         }
     }
@@ -119,7 +124,7 @@ impl Asked {
         if let Some(limit) = request.extensions().get::<RateLimit>() {
             limit.add_to(headers);
         }
-        self.add_headers(headers, state, authenticated);
+        self.add_headers(headers, authenticated);
         let route = request
             .match_pattern()
             .unwrap_or_else(|| UNMATCHED.to_owned());
@@ -165,17 +170,17 @@ impl Asked {
             }
         };
         let mut response = self.render(problem, state);
-        self.add_headers(response.headers_mut(), state, false);
+        self.add_headers(response.headers_mut(), false);
         self.observe(UNMATCHED.to_owned(), response.status(), state);
         CompleteError::of(response).into()
     }
 
-    fn add_headers(&self, headers: &mut HeaderMap, state: &AppState, authenticated: bool) {
+    fn add_headers(&self, headers: &mut HeaderMap, authenticated: bool) {
         compression::unmark(headers);
         if let Ok(id) = HeaderValue::from_str(&self.id.to_string()) {
             headers.insert(X_REQUEST_ID.clone(), id);
         }
-        security_headers::add(headers, state.is_https(), authenticated);
+        security_headers::add(headers, self.came_by_https, authenticated);
     }
 
     fn log_cause(&self, problem: &Problem) {

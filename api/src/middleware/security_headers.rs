@@ -5,8 +5,8 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 /// What answers that are no page are held to: nothing may be loaded, nobody may frame them.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Adds what the answer does not say itself. `https`: browsers reach this installation by TLS, and
-/// are to stay with it.
+/// Adds what the answer does not say itself. `https`: the request came by TLS, and browsers are to
+/// stay with it.
 pub fn add(headers: &mut HeaderMap, https: bool, authenticated: bool) {
     let mut default = |name: HeaderName, value: &'static str| {
         if !headers.contains_key(&name) {

@@ -28,7 +28,8 @@ pub struct ProblemBody {
     pub code: String,
     /// The same as the header `X-Request-Id`.
     pub request_id: String,
-    /// Whether the same call may succeed later with nothing changed.
+    /// Whether trying again can succeed with nothing changed: the same call later or, after a sign-in, the
+    /// same link opened again.
     pub retryable: bool,
     /// Where someone must act: who does what.
     #[serde(skip_serializing_if = "Option::is_none")]

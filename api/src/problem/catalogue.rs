@@ -19,8 +19,16 @@ pub struct ProblemType {
     /// Whether the action is somebody's and not only the calling program's, so that it stands in
     /// the answer too.
     pub someone_must_act: bool,
-    /// Whether the same call may succeed later with nothing changed.
+    /// Whether trying again can succeed with nothing changed: the same call later or, after a sign-in, the
+    /// same link opened again.
     pub retryable: bool,
+}
+
+impl ProblemType {
+    /// Address of the page about it, which names the type.
+    pub fn address(&self, public_url: &str) -> String {
+        format!("{public_url}/problems/{}", self.code)
+    }
 }
 
 /// Who acts on a problem.

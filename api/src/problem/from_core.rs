@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use tenantry_core::{
-    consent::{ConsentError, Rejection, RejectionCode},
+    consent::{ConsentError, Rejection, RejectionCode, ReturnUrlNotAllowed},
     customers::{CustomerError, Field, Why},
     idempotency::IdempotencyError,
     inventory::InventoryError,
@@ -16,6 +17,9 @@ use tenantry_core::{
 };
 
 use super::{FieldError, MicrosoftDetails, Problem, ProblemType, catalogue};
+
+/// When to come back where Microsoft throttles without a time of its own.
+const THROTTLED: Duration = Duration::from_secs(10);
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -136,7 +140,15 @@ impl From<ConsentError> for Problem {
                 let detail = format!("This version of Tenantry cannot connect tenants by {kind}.");
                 Self::new(&catalogue::CONNECTION_TYPE_UNAVAILABLE).detail(detail)
             }
-            ConsentError::ReturnUrlNotAllowed(_) => Self::new(&catalogue::RETURN_URL_NOT_ALLOWED),
+            ConsentError::ReturnUrlNotAllowed(why) => {
+                let problem = Self::new(&catalogue::RETURN_URL_NOT_ALLOWED);
+                match why {
+                    ReturnUrlNotAllowed::Elsewhere => problem,
+                    ReturnUrlNotAllowed::Fragment => problem
+                        .detail("The returnUrl has a fragment (what follows the #), which is not allowed.")
+                        .action("Send the returnUrl without its fragment."),
+                }
+            }
             ConsentError::Tenant(rejection) => (*rejection).into(),
             ConsentError::TenantAlreadyConnected { customer } => {
                 let problem = Self::new(&catalogue::TENANT_ALREADY_CONNECTED);
@@ -163,10 +175,13 @@ fn no_active_customer() -> Problem {
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         let action = rejection.action();
-        let problem = Self::new(type_of(rejection.code))
+        let mut problem = Self::new(type_of(rejection.code))
             .detail(rejection.detail)
             .action(action)
             .retryable(rejection.retryable);
+        if problem.kind().status == StatusCode::TOO_MANY_REQUESTS {
+            problem = problem.retry_after(THROTTLED);
+        }
         match rejection.microsoft {
             Some(microsoft) => problem.microsoft(microsoft.into()),
             None => problem,
@@ -203,6 +218,35 @@ mod tests {
     use tenantry_core::microsoft::consent_doctor::DiagnosisCode;
 
     use super::*;
+
+    #[test]
+    fn a_return_url_with_a_fragment_is_told_so() {
+        let body = |why| {
+            let error = ConsentError::ReturnUrlNotAllowed(why);
+            Problem::from(error).body("", String::new())
+        };
+        let (fragment, elsewhere) = (
+            body(ReturnUrlNotAllowed::Fragment),
+            body(ReturnUrlNotAllowed::Elsewhere),
+        );
+        assert_eq!(fragment.code, elsewhere.code);
+        assert!(fragment.detail.contains("fragment"), "{}", fragment.detail);
+        assert!(!elsewhere.detail.contains("fragment"));
+    }
+
+    #[test]
+    fn a_throttled_call_says_when_to_come_back() {
+        let throttled = RejectionCode::Diagnosed(DiagnosisCode::UpstreamThrottled);
+        let problem = Problem::from(Rejection {
+            code: throttled,
+            detail: String::new(),
+            retryable: true,
+            microsoft: None,
+        });
+        let answer = problem.render("", String::new(), false);
+        assert_eq!(answer.headers().get("retry-after").unwrap(), "10");
+        assert_eq!(problem.body("", String::new()).retry_after_ms, Some(10_000));
+    }
 
     #[test]
     fn every_failure_of_a_flow_has_one_title_and_action_wherever_it_shows() {

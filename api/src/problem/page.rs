@@ -12,7 +12,7 @@ const HEAD: &str = "<!-- Generated from the catalogue of problems: UPDATE_PROBLE
 
 const fn retry_advice(kind: &ProblemType) -> &'static str {
     if kind.retryable {
-        "Yes: the same call may succeed later with nothing changed."
+        "Yes: trying again can succeed with nothing changed. That is the same call later or, after a sign-in, the same link opened again."
     } else {
         "No: something has to change first."
     }

@@ -86,8 +86,8 @@ impl FromQuery for AuditParams {
         Ok(Self {
             page: PageRequest::read(query)?,
             filter: AuditFilter {
-                tenant: query.parsed("tenantId", "a UUID")?,
-                action: query.one("action")?.map(str::to_owned),
+                tenants: query.all_parsed("tenantId", "a UUID")?,
+                actions: query.all("action").map(str::to_owned).collect(),
                 since: since.map(|time| time.with_timezone(&Utc)),
             },
         })
@@ -102,8 +102,8 @@ impl FromQuery for AuditParams {
     params(
         ("limit" = Option<u16>, Query, description = "Items of a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before", min_length = 44, pattern = "^[A-Za-z0-9_-]+$"),
-        ("tenantId" = Option<Uuid>, Query, description = "Only events about this tenant"),
-        ("action" = Option<String>, Query, description = "Only events of this action", example = "tenant.connected"),
+        ("tenantId" = Option<Uuid>, Query, description = "Only events about this tenant; may be repeated"),
+        ("action" = Option<String>, Query, description = "Only events of this action; may be repeated", example = "tenant.connected"),
         ("since" = Option<String>, Query, format = DateTime, description = "Only events from this time on"),
     ),
     responses((status = 200, description = "A page of events; `total` is null", body = List<AuditEventView>)),

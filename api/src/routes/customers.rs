@@ -7,6 +7,7 @@ use actix_web::{
 };
 use serde::{Deserialize, Serialize};
 use tenantry_core::{
+    access::OrgScope,
     customers::{Customer, CustomerChange, CustomerFilter, NewCustomer},
     ids::{CustomerId, TenantId},
 };
@@ -21,7 +22,7 @@ use crate::{
     },
     etag,
     idempotent::{self, Attempt},
-    json_body::{JsonBody, not_null},
+    json_body::{JsonBody, not_null, present},
     paging::{List, PageRequest, answer_page},
     path_id::PathId,
     problem::Problem,
@@ -100,10 +101,10 @@ pub struct UpdateCustomer {
         example = "Contoso GmbH"
     )]
     name: Option<String>,
-    /// All domains; they take the place of the ones before.
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false, max_items = 100)]
-    domains: Option<Vec<String>>,
+    /// All domains; they take the place of the ones before. Null is none.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    domains: Option<Option<Vec<String>>>,
     /// True brings a deactivated customer back.
     #[serde(default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
@@ -139,7 +140,7 @@ impl FromQuery for CustomerParams {
         ("limit" = Option<u16>, Query, description = "Items of a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before", min_length = 44, pattern = "^[A-Za-z0-9_-]+$"),
         ("search" = Option<String>, Query, description = "Text in the name or in a domain", max_length = 200),
-        ("active" = Option<bool>, Query, description = "Only active ones, or only others"),
+        ("active" = Option<bool>, Query, description = "`true`: only active ones; `false`: only others. Not repeatable: both together are all"),
     ),
     responses((status = 200, description = "A page of customers", body = List<CustomerView>)),
 )]
@@ -223,7 +224,7 @@ pub async fn create_customer(
     let customer = pending.settle(outcome.map_err(Problem::from)).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, location(customer.id)))
-        .insert_header((header::ETAG, etag::of_version(customer.version)))
+        .insert_header((header::ETAG, tag(&customer)))
         .json(CustomerView::from(&customer)))
 }
 
@@ -232,17 +233,25 @@ pub async fn create_customer(
     get,
     path = "/api/msp-portal/customers/{customerId}",
     tag = "customers",
-    params(("customerId" = Uuid, Path, description = "Id of the customer")),
-    responses((status = 200, description = "The customer", body = CustomerView, headers(("ETag" = String)))),
+    params(
+        ("customerId" = Uuid, Path, description = "Id of the customer"),
+        ("If-None-Match" = Option<String>, Header, description = "ETag of the customer the caller has"),
+    ),
+    responses(
+        (status = 200, description = "The customer", body = CustomerView, headers(("ETag" = String))),
+        (status = 304, description = "Nothing changed", headers(("ETag" = String))),
+    ),
 )]
 pub async fn get_customer(
     caller: Caller<CustomersRead>,
     PathId(id): PathId<CustomerId>,
     _query: QueryParams<NoParameters>,
+    request: HttpRequest,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let customer = state.customers.get(caller.scope(), id).await?;
-    Ok(shown(&customer))
+    let view = CustomerView::from(&customer);
+    Ok(etag::answer(request.headers(), tag(&customer), view))
 }
 
 /// Change a customer
@@ -271,7 +280,7 @@ pub async fn update_customer(
     state: web::Data<AppState>,
     body: JsonBody<UpdateCustomer>,
 ) -> Result<HttpResponse, Problem> {
-    let version = etag::expected_version(request.headers())?;
+    let version = expected_version(&state, caller.scope(), id, &request).await?;
     let UpdateCustomer {
         name,
         domains,
@@ -279,14 +288,16 @@ pub async fn update_customer(
     } = body.value;
     let change = CustomerChange {
         name,
-        domains,
+        domains: domains.map(Option::unwrap_or_default),
         active,
     };
     let customer = state
         .customers
         .change(caller.scope(), id, version, change)
         .await?;
-    Ok(shown(&customer))
+    Ok(HttpResponse::Ok()
+        .insert_header((header::ETAG, tag(&customer)))
+        .json(CustomerView::from(&customer)))
 }
 
 /// Deactivate a customer
@@ -313,7 +324,7 @@ pub async fn deactivate_customer(
     request: HttpRequest,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let version = etag::expected_version(request.headers())?;
+    let version = expected_version(&state, caller.scope(), id, &request).await?;
     state
         .customers
         .deactivate(caller.scope(), id, version)
@@ -321,10 +332,26 @@ pub async fn deactivate_customer(
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn shown(customer: &Customer) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::ETAG, etag::of_version(customer.version)))
-        .json(CustomerView::from(customer))
+/// The tag of a customer. Which tenants are mapped to it is not in its version.
+fn tag(customer: &Customer) -> String {
+    let ids: Vec<String> = customer.tenants.iter().map(ToString::to_string).collect();
+    let mapped = (!ids.is_empty()).then(|| etag::hash_of(ids.join(",").as_bytes()));
+    etag::of_version(customer.version, mapped.as_deref())
+}
+
+/// The version that a change is meant for, where the caller says so.
+async fn expected_version(
+    state: &AppState,
+    scope: &OrgScope,
+    id: CustomerId,
+    request: &HttpRequest,
+) -> Result<Option<i64>, Problem> {
+    if !etag::is_conditional(request.headers()) {
+        return Ok(None);
+    }
+    let present = state.customers.get(scope, id).await?;
+    etag::require(request.headers(), &tag(&present))?;
+    Ok(Some(present.version))
 }
 
 fn location(id: CustomerId) -> String {

@@ -58,7 +58,11 @@ static FILES: [File; 3] = [
     get,
     path = "/docs",
     tag = "documentation",
-    responses((status = 200, description = "The page", content_type = "text/html", body = String)),
+    params(("If-None-Match" = Option<String>, Header, description = "ETag of the page the caller has")),
+    responses(
+        (status = 200, description = "The page", content_type = "text/html", body = String, headers(("ETag" = String))),
+        (status = 304, description = "Nothing changed", headers(("ETag" = String))),
+    ),
 )]
 pub async fn show_docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
     serve(&PAGE, request.headers())
@@ -69,8 +73,14 @@ pub async fn show_docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
     get,
     path = "/docs/{file}",
     tag = "documentation",
-    params(("file" = String, Path, description = "Name of the file", example = "init.js")),
-    responses((status = 200, description = "The file", content_type = "text/javascript", body = String)),
+    params(
+        ("file" = String, Path, description = "Name of the file", example = "init.js"),
+        ("If-None-Match" = Option<String>, Header, description = "ETag of the file the caller has"),
+    ),
+    responses(
+        (status = 200, description = "The file", content((String = "text/javascript"), (String = "text/css")), headers(("ETag" = String))),
+        (status = 304, description = "Nothing changed", headers(("ETag" = String))),
+    ),
 )]
 pub async fn get_docs_file(
     name: web::Path<String>,

@@ -18,7 +18,7 @@ pub struct Health {
 /// Tell that the process lives
 ///
 /// Never asks the database.
-#[utoipa::path(get, path = "/healthz", tag = "process", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/healthz", tag = "process", responses((status = 200, description = "The process lives", body = Health)))]
 pub async fn get_health() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: "ok" })
 }

@@ -11,6 +11,7 @@ use url::{Url, form_urlencoded};
 
 use super::connect::see_other;
 use crate::{
+    client_address::came_by_https,
     flow_cookie, html_page, loopback_host, pages,
     problem::{Problem, catalogue},
     state::AppState,
@@ -39,9 +40,9 @@ pub async fn open_link(
     request: HttpRequest,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    if let Some(public) =
-        parsed(state.public_url()).and_then(|url| loopback_host::canonical(&request, &url))
-    {
+    let https = came_by_https(&request, &state.trusted_proxies);
+    let public = parsed(state.public_url());
+    if let Some(public) = public.and_then(|url| loopback_host::canonical(&request, &url, https)) {
         return Ok(see_other(public));
     }
     let token = token_of(&request);

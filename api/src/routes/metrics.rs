@@ -47,7 +47,9 @@ async fn require_only_owner(caller: &OptionalCaller, state: &AppState) -> Result
     if state.organizations.count().await? > 1 {
         let detail =
             "This installation has several organisations: its metrics want the metrics token.";
-        return Err(Problem::new(&catalogue::FORBIDDEN).detail(detail));
+        return Err(Problem::new(&catalogue::FORBIDDEN).detail(detail).action(
+            "Whoever runs this installation sets TENANTRY_METRICS_TOKEN; call with that token.",
+        ));
     }
     Ok(())
 }

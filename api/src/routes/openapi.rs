@@ -21,7 +21,11 @@ static DOCUMENT: LazyLock<Result<(String, String), serde_json::Error>> = LazyLoc
     get,
     path = "/openapi.json",
     tag = "documentation",
-    responses((status = 200, description = "The OpenAPI 3.1 document", body = Object)),
+    params(("If-None-Match" = Option<String>, Header, description = "ETag of the document the caller has")),
+    responses(
+        (status = 200, description = "The OpenAPI 3.1 document", body = Object, headers(("ETag" = String))),
+        (status = 304, description = "Nothing changed", headers(("ETag" = String))),
+    ),
 )]
 pub async fn get_openapi_document(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let (text, tag) = DOCUMENT

@@ -25,7 +25,7 @@ use crate::{
     },
     etag,
     event_stream::{self, EventStream, StatusEvent, WatchedKey},
-    idempotent::{self, Attempt},
+    idempotent::{self, ACCEPTED_RETRY_AFTER, Attempt},
     json_body::{JsonBody, not_null},
     paging::{List, PageRequest, answer_page},
     path_id::PathId,
@@ -151,7 +151,7 @@ pub async fn create_sync_run(
     let run = pending.settle(outcome.map_err(Problem::from)).await?;
     Ok(HttpResponse::Accepted()
         .insert_header((header::LOCATION, location))
-        .insert_header((header::RETRY_AFTER, "1"))
+        .insert_header((header::RETRY_AFTER, ACCEPTED_RETRY_AFTER))
         .json(SyncRunStarted::of(run)))
 }
 
@@ -188,7 +188,7 @@ pub async fn get_sync_status(
     Ok(HttpResponse::Ok()
         .insert_header((header::ETAG, tag))
         .content_type("application/json")
-        .body(status.to_json()))
+        .body(views::document(&status, state.public_url())))
 }
 
 /// Follow the status of a tenant
@@ -214,10 +214,10 @@ pub async fn watch_sync_status(
 ) -> Result<HttpResponse, Problem> {
     let receiver = state.sync.watch_status(caller.scope(), tenant)?;
     let text = bearer(request.headers()).ok_or_else(crate::auth::unauthorized)?;
-    let sync = state.sync.clone();
+    let (sync, public_url) = (state.sync.clone(), state.public_url().to_owned());
     Ok(event_stream::answer(EventStream {
         receiver,
-        event_of: move |snapshot| event(&sync.at_present(snapshot)),
+        event_of: move |snapshot| event(&sync.at_present(snapshot), &public_url),
         key: WatchedKey {
             cache: state.keys.clone(),
             text,
@@ -227,10 +227,10 @@ pub async fn watch_sync_status(
     }))
 }
 
-fn event(status: &Status) -> StatusEvent {
+fn event(status: &Status, public_url: &str) -> StatusEvent {
     StatusEvent {
         id: status.etag().trim_matches('"').to_owned(),
-        data: status.to_json(),
+        data: views::document(status, public_url),
     }
 }
 
@@ -318,7 +318,8 @@ pub async fn get_sync_run(
         ("syncRunId" = Uuid, Path, description = "Id of the run"),
     ),
     responses(
-        (status = 202, description = "Accepted", body = SyncRunView, headers(("Location" = String, description = "The run"))),
+        (status = 202, description = "Accepted", body = SyncRunView,
+         headers(("Location" = String, description = "The run"), ("Retry-After" = u32))),
         (status = 409, description = "The run has ended already", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
@@ -333,6 +334,7 @@ pub async fn cancel_sync_run(
     let location = format!("{BASE_PATH}/tenants/{tenant}/sync-runs/{}", run.id);
     Ok(HttpResponse::Accepted()
         .insert_header((header::LOCATION, location))
+        .insert_header((header::RETRY_AFTER, ACCEPTED_RETRY_AFTER))
         .json(run_json(&run)))
 }
 

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
 use tenantry_core::{
+    access::OrgScope,
     ids::{CustomerId, TenantId},
     microsoft::permissions,
     tenants::{
@@ -200,17 +201,25 @@ pub async fn list_tenants(
     get,
     path = "/api/msp-portal/tenants/{tenantId}",
     tag = "tenants",
-    params(("tenantId" = Uuid, Path, description = "Microsoft Entra tenant id")),
-    responses((status = 200, description = "The tenant", body = TenantView, headers(("ETag" = String)))),
+    params(
+        ("tenantId" = Uuid, Path, description = "Microsoft Entra tenant id"),
+        ("If-None-Match" = Option<String>, Header, description = "ETag of the tenant the caller has"),
+    ),
+    responses(
+        (status = 200, description = "The tenant", body = TenantView, headers(("ETag" = String))),
+        (status = 304, description = "Nothing changed", headers(("ETag" = String))),
+    ),
 )]
 pub async fn get_tenant(
     caller: Caller<TenantsRead>,
     PathId(id): PathId<TenantId>,
     _query: QueryParams<NoParameters>,
+    request: HttpRequest,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = state.tenants.get(caller.scope(), id).await?;
-    Ok(shown(&tenant, &state))
+    let view = TenantView::of(&tenant, &state);
+    Ok(etag::answer(request.headers(), tag(&tenant, &view), view))
 }
 
 /// What to change of a tenant; what is left out stays, null goes back to what it is by itself.
@@ -289,13 +298,16 @@ pub async fn update_tenant(
     state: web::Data<AppState>,
     body: JsonBody<UpdateTenant>,
 ) -> Result<HttpResponse, Problem> {
-    let version = etag::expected_version(request.headers())?;
+    let version = expected_version(&state, caller.scope(), id, &request).await?;
     let change = TenantChange::try_from(body.value)?;
     let tenant = state
         .tenants
         .change(caller.scope(), id, version, change)
         .await?;
-    Ok(shown(&tenant, &state))
+    let view = TenantView::of(&tenant, &state);
+    Ok(HttpResponse::Ok()
+        .insert_header((header::ETAG, tag(&tenant, &view)))
+        .json(view))
 }
 
 /// Revoke a tenant
@@ -322,13 +334,28 @@ pub async fn revoke_tenant(
     request: HttpRequest,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let version = etag::expected_version(request.headers())?;
+    let version = expected_version(&state, caller.scope(), id, &request).await?;
     state.tenants.revoke(caller.scope(), id, version).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn shown(tenant: &Tenant, state: &AppState) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::ETAG, etag::of_version(tenant.version)))
-        .json(TenantView::of(tenant, state))
+/// The tag of a tenant. It grows stale by time alone, without a new version.
+fn tag(tenant: &Tenant, view: &TenantView) -> String {
+    etag::of_version(tenant.version, view.stale.then_some("stale"))
+}
+
+/// The version that a change is meant for, where the caller says so.
+async fn expected_version(
+    state: &AppState,
+    scope: &OrgScope,
+    id: TenantId,
+    request: &HttpRequest,
+) -> Result<Option<i64>, Problem> {
+    if !etag::is_conditional(request.headers()) {
+        return Ok(None);
+    }
+    let present = state.tenants.get(scope, id).await?;
+    let tag = tag(&present, &TenantView::of(&present, state));
+    etag::require(request.headers(), &tag)?;
+    Ok(Some(present.version))
 }

@@ -86,8 +86,8 @@ pub(super) fn append(
 /// Which events to read.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Selection {
-    pub(super) tenant: Option<TenantId>,
-    pub(super) action: Option<String>,
+    pub(super) tenants: Vec<TenantId>,
+    pub(super) actions: Vec<String>,
     pub(super) since: Option<DateTime<Utc>>,
 }
 
@@ -155,11 +155,11 @@ pub(super) fn newest_events(
             .filter(audit_events::org_id.eq(org))
             .filter(audit_events::sequence.lt(before))
             .into_boxed();
-        if let Some(tenant) = selection.tenant {
-            query = query.filter(audit_events::tenant_id.eq(tenant));
+        if !selection.tenants.is_empty() {
+            query = query.filter(audit_events::tenant_id.eq_any(&selection.tenants));
         }
-        if let Some(action) = &selection.action {
-            query = query.filter(audit_events::action.eq(action));
+        if !selection.actions.is_empty() {
+            query = query.filter(audit_events::action.eq_any(&selection.actions));
         }
         if let Some(since) = selection.since {
             query = query.filter(audit_events::at.ge(StoredTime(since)));

@@ -17,13 +17,13 @@ use crate::{
 /// Events verified in one transaction.
 const PAGE: u16 = 1_000;
 
-/// Which events to list.
+/// Which events to list. Empty lists mean any.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
-    /// About this tenant.
-    pub tenant: Option<TenantId>,
-    /// Of this action.
-    pub action: Option<String>,
+    /// About one of these tenants.
+    pub tenants: Vec<TenantId>,
+    /// Of one of these actions.
+    pub actions: Vec<String>,
     /// Not before this moment.
     pub since: Option<DateTime<Utc>>,
 }
@@ -91,24 +91,22 @@ impl AuditService {
     pub async fn list(
         &self,
         scope: &OrgScope,
-        filter: AuditFilter,
+        mut filter: AuditFilter,
         after: Option<i64>,
         limit: u16,
     ) -> Result<AuditPage, StoreError> {
-        if filter
-            .action
-            .as_ref()
-            .is_some_and(|action| action.contains('\0'))
-        {
-            // No action has one, and PostgreSQL does not even take it as a parameter.
+        let wants_any = filter.actions.is_empty();
+        // No action has one, and PostgreSQL does not even take it as a parameter.
+        filter.actions.retain(|action| !action.contains('\0'));
+        if filter.actions.is_empty() && !wants_any {
             return Ok(AuditPage {
                 items: Vec::new(),
                 next: None,
             });
         }
         let selection = Selection {
-            tenant: filter.tenant,
-            action: filter.action,
+            tenants: filter.tenants,
+            actions: filter.actions,
             since: filter.since,
         };
         self.store

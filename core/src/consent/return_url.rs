@@ -2,10 +2,16 @@
 
 use url::Url;
 
-/// A text that is no allowed address to return to.
+/// Why a text is no address to return to.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("return url is not under one of the configured ones")]
-pub struct ReturnUrlNotAllowed;
+pub enum ReturnUrlNotAllowed {
+    /// It is under none of the configured ones.
+    #[error("return url is not under one of the configured ones")]
+    Elsewhere,
+    /// It would be allowed without its fragment.
+    #[error("return url has a fragment")]
+    Fragment,
+}
 
 /// The addresses that the operator allows, each with everything below its path.
 #[derive(Debug, Clone, Default)]
@@ -21,23 +27,25 @@ impl ReturnUrls {
     /// path by whole segments.
     ///
     /// # Errors
-    /// [`ReturnUrlNotAllowed`] for everything else.
+    /// See [`ReturnUrlNotAllowed`].
     pub fn check(&self, text: &str) -> Result<Url, ReturnUrlNotAllowed> {
         let Ok(url) = Url::parse(text) else {
-            return Err(ReturnUrlNotAllowed);
+            return Err(ReturnUrlNotAllowed::Elsewhere);
         };
-        let is_plain =
-            url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        let is_plain = url.username().is_empty() && url.password().is_none();
         // The parser has resolved dots by now; what it leaves encoded could be resolved by others.
         let path = url.path().to_ascii_lowercase();
         let is_literal = !["%2e", "%2f", "%5c"]
             .iter()
             .any(|encoded| path.contains(encoded));
-        if is_plain && is_literal && self.0.iter().any(|allowed| is_under(allowed, &url)) {
-            Ok(url)
-        } else {
-            Err(ReturnUrlNotAllowed)
+        if !(is_plain && is_literal && self.0.iter().any(|allowed| is_under(allowed, &url))) {
+            return Err(ReturnUrlNotAllowed::Elsewhere);
         }
+        // What the address is given at the end of the flow would come after it.
+        if url.fragment().is_some() {
+            return Err(ReturnUrlNotAllowed::Fragment);
+        }
+        Ok(url)
     }
 }
 
@@ -94,10 +102,18 @@ mod tests {
             "https://portal.example.evil.example/app",
             "https://portal.example@evil.example/app",
             "https://user:pw@portal.example/app",
-            "https://portal.example/app#fragment",
+            "https://other.example/app#fragment",
         ] {
-            assert_eq!(urls.check(url), Err(ReturnUrlNotAllowed), "{url}");
+            assert_eq!(
+                urls.check(url),
+                Err(ReturnUrlNotAllowed::Elsewhere),
+                "{url}"
+            );
         }
+        assert_eq!(
+            urls.check("https://portal.example/app#fragment"),
+            Err(ReturnUrlNotAllowed::Fragment)
+        );
         assert!(
             ReturnUrls::default()
                 .check("https://portal.example/app")

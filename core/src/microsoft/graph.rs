@@ -320,7 +320,7 @@ impl GraphSession {
             tenantId = %self.handle.tenant(),
             workload = ?ask.workload,
             status = status.as_u16(),
-            requestId = text(&headers, &REQUEST_ID),
+            microsoftRequestId = text(&headers, &REQUEST_ID),
             "microsoft graph answered"
         );
         // A batch's own header says nothing about its items.

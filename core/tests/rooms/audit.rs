@@ -146,11 +146,16 @@ on_both_databases! {
         }
         assert_eq!(seen, expected);
 
-        let of_tenant = AuditFilter { tenant: Some(tenant), ..AuditFilter::default() };
+        let of_tenant = AuditFilter { tenants: vec![tenant], ..AuditFilter::default() };
         assert_eq!(list(&db, &scope, of_tenant, None, 10).await.0.len(), 4);
-        let of_action = |action: &str| AuditFilter { action: Some(action.to_owned()), ..AuditFilter::default() };
-        assert_eq!(list(&db, &scope, of_action("sync.started"), None, 10).await.0.len(), 7);
-        assert_eq!(list(&db, &scope, of_action("nothing\0"), None, 10).await.0.len(), 0);
+        let of_actions = |actions: &[&str]| AuditFilter {
+            actions: actions.iter().map(|&action| action.to_owned()).collect(),
+            ..AuditFilter::default()
+        };
+        assert_eq!(list(&db, &scope, of_actions(&["sync.started"]), None, 10).await.0.len(), 7);
+        assert_eq!(list(&db, &scope, of_actions(&["nothing\0"]), None, 10).await.0.len(), 0);
+        let two = of_actions(&["organization.created", "nothing\0", "sync.started"]);
+        assert_eq!(list(&db, &scope, two, None, 10).await.0.len(), 8, "seven and the creation");
         let since = AuditFilter { since: Some(db.store.clock().now()), ..AuditFilter::default() };
         assert_eq!(list(&db, &scope, since, None, 10).await.0.len(), 4);
     }

@@ -99,6 +99,8 @@ on_both_databases! {
         for url in ["https://portal.example/application", "https://elsewhere.example/app", "javascript:alert(1)"] {
             app.owner.post("/tenants/connect", &body(url)).await.expect_problem(422, "returnUrlNotAllowed");
         }
+        let fragment = app.owner.post("/tenants/connect", &body("https://portal.example/app#f")).await.expect(422).json();
+        assert!(text(&fragment, "detail").contains("fragment"), "{fragment}");
         let started = app.owner.post("/tenants/connect", &body("https://portal.example/app/done?tab=1")).await.expect(201).json();
         *tenant.decision.write().unwrap() = Decision::CancelSignIn;
         let declined = walk(text(&started, "authorizationUrl")).await;

@@ -26,6 +26,13 @@ async fn assert_unbound(app: &TestApp, tenant: &Tenant, code: &str) {
     assert_eq!(status["run"], Value::Null);
     assert_eq!(status["connectionError"]["code"], code, "{status}");
     assert!(status["connectionError"]["action"].is_string(), "{status}");
+    let page = format!("/problems/{code}");
+    let problem_type = status["connectionError"]["type"].as_str();
+    assert!(
+        problem_type.is_some_and(|url| url.ends_with(&page)),
+        "{status}"
+    );
+    assert!(status["connectionError"]["status"].is_number(), "{status}");
     let newest = &events(&app.owner, "consent.rejected").await[0];
     assert_eq!(newest["details"]["code"], code, "{newest}");
 }

@@ -161,6 +161,15 @@ on_both_databases! {
         assert_eq!(run, runs["items"][0]);
         owner.send(owner.request("POST", &format!("{path}/sync-runs/{}/cancel", text(&run, "id")))).await.expect_problem(409, "syncRunEnded");
 
+        let ask = owner.request("POST", &format!("{path}/sync")).header("idempotency-key", "again").json(&json!({"kind": "full"}));
+        let asked = owner.send(ask.try_clone().unwrap()).await.expect(202);
+        let again = owner.send(ask).await.expect(202);
+        assert_eq!((again.header("idempotency-replayed"), again.json()), ("true", asked.json()));
+        for name in ["location", "retry-after"] {
+            assert!(!asked.header(name).is_empty() && asked.header(name) == again.header(name), "{name}");
+        }
+        owner.wait_for_run(tenant.id).await;
+
         let summary = owner.get(&format!("{path}/summary")).await.expect(200).json();
         has(&summary, &["tenantId", "counts", "secureScore", "warnings"]);
         for list in LISTS {
@@ -297,7 +306,18 @@ on_both_databases! {
         let changed = owner.send(owner.request("GET", &path).header("if-none-match", &tag)).await.expect(200);
         assert_ne!(changed.header("etag"), tag);
 
-        let customer = format!("/customers/{}", owner.create_customer("Versioned").await);
+        let id = owner.create_customer("Versioned").await;
+        let customer = format!("/customers/{id}");
+        let shown = || async { owner.get(&customer).await.expect(200) };
+        let unmapped = shown().await;
+        let tenant = format!("/tenants/{}", tenant.id);
+        owner.patch(&tenant, &json!({"customerId": id})).await.expect(200);
+        let mapped = shown().await;
+        assert_ne!(mapped.header("etag"), unmapped.header("etag"), "which tenants are mapped to it changed");
+        let active = owner.request("PATCH", &customer).header("if-match", mapped.header("etag")).json(&json!({"active": true}));
+        assert_eq!(owner.send(active).await.expect(200).header("etag"), mapped.header("etag"), "nothing changed");
+        owner.patch(&tenant, &json!({"customerId": null})).await.expect(200);
+        assert_eq!(shown().await.header("etag"), unmapped.header("etag"));
         let version = owner.get(&customer).await.expect(200).header("etag").to_owned();
         let change = |tag: &str| owner.request("PATCH", &customer).header("if-match", tag).json(&json!({"name": "Newer"}));
         owner.send(change(&version)).await.expect(200);
@@ -333,13 +353,19 @@ on_both_databases! {
     async fn r30_data_are_stale_six_hours_after_the_last_completed_run(backend: Backend) {
         let app = TestApp::start(backend).await;
         let tenant = app.microsoft.add_tenant(seed("Aging"));
-        let fresh = app.onboard_and_sync(&tenant).await;
-        assert_eq!(fresh["stale"], false);
+        let status = app.onboard_and_sync(&tenant).await;
+        assert_eq!(status["stale"], false);
+        let path = format!("/tenants/{}", tenant.id);
+        let fresh = app.owner.get(&path).await;
         app.advance_seconds(6 * 3_600 - 60);
         assert_eq!(app.owner.status(tenant.id).await["stale"], false);
         app.advance_seconds(120);
         app.owner.wait_for_status(tenant.id, "stale data", |status| status["stale"] == true).await;
-        assert_eq!(app.owner.get(&format!("/tenants/{}", tenant.id)).await.json()["stale"], true);
+        let stale = app.owner.get(&path).await;
+        assert_eq!(stale.json()["stale"], true);
+        assert_ne!(stale.header("etag"), fresh.header("etag"), "another body");
+        let change = app.owner.request("PATCH", &path).header("if-match", stale.header("etag"));
+        app.owner.send(change.json(&json!({"notifications": true}))).await.expect(200);
         let again = app.owner.sync(tenant.id, "delta").await;
         assert_eq!(again["stale"], false, "{again:#}");
     }

@@ -254,7 +254,8 @@ on_both_databases! {
         app.onboard(&tenant).await;
         cloud.wait_for_request(|request| request.path_and_query.contains("skiptoken")).await;
         let run = app.owner.status(tenant.id).await["run"]["id"].as_str().unwrap().to_owned();
-        app.owner.post(&format!("/tenants/{}/sync-runs/{run}/cancel", tenant.id), &json!({})).await.expect(202);
+        let cancelled = app.owner.post(&format!("/tenants/{}/sync-runs/{run}/cancel", tenant.id), &json!({})).await.expect(202);
+        assert_eq!(cancelled.header("retry-after"), "1");
         let status = app.owner.status(tenant.id).await;
         assert_eq!(status["run"]["state"], "cancelled", "{status:#}");
         assert_eq!(status["run"]["progress"], 1);

@@ -62,6 +62,8 @@ on_both_databases! {
         let patch = |tag: &str, body: &Value| app.owner.request("PATCH", &path).header("if-match", tag).json(body);
         let after = app.owner.send(patch(&tag, &change)).await.expect(200);
         assert_ne!(after.header("etag"), tag);
+        let known = app.owner.request("GET", &path).header("if-none-match", after.header("etag"));
+        assert_eq!(app.owner.send(known).await.expect(304).text, "");
         let after = after.json();
         assert_eq!(after["displayName"], "Our best");
         assert_eq!(after["tags"], json!(["gold"]));

@@ -161,6 +161,15 @@ async fn n13_each_key_has_a_limit_of_its_own_and_learns_what_is_left() {
     let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=30).contains(&seconds));
     assert_eq!(refused.header("ratelimit"), Some("\"default\";r=0;t=60"));
+    for open in ["/healthz", "/openapi.json", "/docs", "/problems/notFound"] {
+        let answer = get(&app, open, &org.key).await;
+        assert_eq!(answer.status, StatusCode::OK, "{open}");
+        assert_eq!(answer.header("ratelimit"), None, "{open}");
+    }
+    let link = get(&app, "/connect/none", &org.key).await.status;
+    assert_ne!(link, StatusCode::TOO_MANY_REQUESTS);
+    let options = call(&app, request(Method::OPTIONS, path, Some(&org.key))).await;
+    assert_eq!(options.status, StatusCode::NO_CONTENT);
     assert_eq!(get(&app, path, &other).await.status, StatusCode::OK);
 }
 
@@ -176,7 +185,10 @@ async fn metrics_want_the_token_or_the_only_organisations_owner() {
     assert_eq!(status(&technician).await, StatusCode::FORBIDDEN);
     assert_eq!(status(&org.key).await, StatusCode::OK);
     world.org("Fabrikam MSP").await;
-    assert_eq!(status(&org.key).await, StatusCode::FORBIDDEN);
+    let refused = get(&app, "/metrics", &org.key).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let action = refused.json()["action"].as_str().unwrap().to_owned();
+    assert!(action.contains("TENANTRY_METRICS_TOKEN"), "{action}");
     let text = String::from_utf8(get(&app, "/metrics", "metrics-token").await.body).unwrap();
     for line in [
         "tenantry_build_info{commit=\"test\",version=\"0.0.0\"} 1",

@@ -15,7 +15,11 @@ fn text<'a>(answer: &'a Answer, name: &str) -> &'a str {
 async fn n15_every_answer_has_an_id_and_the_security_headers() {
     let world = World::new().await;
     let org = world.org("Contoso MSP").await;
-    let app = application(world.state()).await;
+    let app = application(AppState {
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        ..world.state()
+    })
+    .await;
     let id = "0199a2b0-0000-7000-8000-000000000000";
     for route in routes::all() {
         let segments: Vec<String> = route
@@ -32,7 +36,10 @@ async fn n15_every_answer_has_an_id_and_the_security_headers() {
         let path = segments.join("/");
         for method in [Method::GET, Method::PUT, Method::OPTIONS] {
             for key in [None, Some(org.key.as_str())] {
-                let answer = call(&app, request(method.clone(), &path, key)).await;
+                let by_tls = request(method.clone(), &path, key)
+                    .peer_addr("10.1.2.3:4711".parse().unwrap())
+                    .insert_header(("x-forwarded-proto", "https"));
+                let answer = call(&app, by_tls).await;
                 let place = format!("{method} {path}");
                 let request_id = text(&answer, "x-request-id");
                 assert_eq!(
@@ -77,6 +84,28 @@ async fn n15_every_answer_has_an_id_and_the_security_headers() {
                 }
             }
         }
+    }
+}
+
+#[actix_web::test]
+async fn n15_only_who_came_by_tls_is_told_to_stay_with_it() {
+    let world = World::new().await;
+    let app = application(AppState {
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        ..world.state()
+    })
+    .await;
+    for (peer, said, expected) in [
+        ("10.1.2.3", "https", true),
+        ("10.1.2.3", "http", false),
+        ("203.0.113.9", "https", false),
+    ] {
+        let asked = request(Method::GET, "/healthz", None)
+            .peer_addr(format!("{peer}:4711").parse().unwrap())
+            .insert_header(("x-forwarded-proto", said));
+        let answer = call(&app, asked).await;
+        let told = answer.header("strict-transport-security").is_some();
+        assert_eq!(told, expected, "{peer} {said}");
     }
 }
 
@@ -156,9 +185,11 @@ async fn unknown_paths_and_ids_that_are_none_get_the_same_404_as_missing_things(
 async fn a_browser_gets_a_problem_as_a_page_in_the_same_words() {
     let world = World::new().await;
     let app = application(world.state()).await;
-    let browser = request(Method::GET, "/nothing", None)
-        .insert_header(("accept", "text/html,application/xhtml+xml,*/*;q=0.8"));
-    let answer = call(&app, browser).await;
+    let browser = |path| {
+        request(Method::GET, path, None)
+            .insert_header(("accept", "text/html,application/xhtml+xml,*/*;q=0.8"))
+    };
+    let answer = call(&app, browser("/problems/nothing")).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_eq!(text(&answer, "content-type"), "text/html; charset=utf-8");
     assert!(text(&answer, "content-security-policy").contains("style-src 'sha256-"));
@@ -169,6 +200,25 @@ async fn a_browser_gets_a_problem_as_a_page_in_the_same_words() {
         "{page}"
     );
     assert!(!page.contains("<script"), "{page}");
+    let callback = call(&app, browser("/api/msp-portal/tenants/callback")).await;
+    assert_eq!(text(&callback, "content-type"), "text/html; charset=utf-8");
+    for path in [
+        "/nothing",
+        "/metrics",
+        "/docs/nothing",
+        "/api/msp-portal/customers",
+        "/api/msp-portal/nothing",
+    ] {
+        let answer = call(&app, browser(path)).await;
+        assert_eq!(
+            text(&answer, "content-type"),
+            "application/problem+json",
+            "{path}"
+        );
+    }
+    let relay = browser("/api/msp-portal/tenants/callback").method(Method::POST);
+    let relay = call(&app, relay).await;
+    assert_eq!(text(&relay, "content-type"), "application/problem+json");
 }
 
 #[actix_web::test]

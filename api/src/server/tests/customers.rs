@@ -33,6 +33,14 @@ async fn a_customer_is_created_shown_changed_and_deactivated() {
     let shown = get(&app, &place, &org.key).await;
     assert_eq!(shown.json(), customer);
     let tag = shown.header("etag").unwrap().to_owned();
+    let known =
+        request(Method::GET, &place, Some(&org.key)).insert_header(("if-none-match", tag.clone()));
+    let known = call(&app, known).await;
+    assert_eq!(
+        (known.status, known.header("etag")),
+        (StatusCode::NOT_MODIFIED, Some(tag.as_str()))
+    );
+    assert!(known.body.is_empty());
     let change = json!({"name": "Contoso GmbH"});
     let changed = with_body(Method::PATCH, &place, &org.key, &change)
         .insert_header(("if-match", tag.clone()));
@@ -41,6 +49,8 @@ async fn a_customer_is_created_shown_changed_and_deactivated() {
         (changed.status, &changed.json()["name"]),
         (StatusCode::OK, &json!("Contoso GmbH"))
     );
+    let cleared = with_body(Method::PATCH, &place, &org.key, &json!({"domains": null}));
+    assert_eq!(call(&app, cleared).await.json()["domains"], json!([]));
     let late = with_body(Method::PATCH, &place, &org.key, &change).insert_header(("if-match", tag));
     let late = call(&app, late).await;
     assert_eq!(
@@ -52,7 +62,7 @@ async fn a_customer_is_created_shown_changed_and_deactivated() {
         assert_eq!(gone.status, StatusCode::NO_CONTENT);
     }
     assert_eq!(get(&app, &place, &org.key).await.json()["active"], false);
-    let events = get(&app, "/api/msp-portal/audit-events?limit=3", &org.key)
+    let events = get(&app, "/api/msp-portal/audit-events?limit=4", &org.key)
         .await
         .json();
     let actions: Vec<_> = events["items"]
@@ -66,11 +76,15 @@ async fn a_customer_is_created_shown_changed_and_deactivated() {
         [
             "customer.deactivated",
             "customer.changed",
+            "customer.changed",
             "customer.created"
         ]
     );
+    let ends = "/api/msp-portal/audit-events?action=customer.created&action=customer.deactivated";
+    let ends = get(&app, ends, &org.key).await.json();
+    assert_eq!(ends["items"].as_array().unwrap().len(), 2);
     assert_eq!(events["total"], Value::Null);
-    assert_eq!(events["items"][2]["actor"]["type"], "apiKey");
+    assert_eq!(events["items"][3]["actor"]["type"], "apiKey");
 }
 
 #[actix_web::test]
