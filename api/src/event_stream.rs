@@ -198,6 +198,7 @@ mod tests {
         Arc::new(StatusSnapshot {
             tenant: TenantId::from_uuid(Uuid::nil()),
             version,
+            sequence: version,
             document: format!("{{\"v\":{version}}}").into(),
             last_completed_at: None,
             active: true,
