@@ -14,5 +14,6 @@ mod installation;
 mod isolation;
 mod keys;
 mod schema;
+mod statuses;
 #[path = "../support/mod.rs"]
 mod support;
