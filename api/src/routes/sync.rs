@@ -24,7 +24,7 @@ use crate::{
         permits::{SyncCancel, SyncStart, TenantsRead},
     },
     etag,
-    event_stream::{self, EventStream, StatusEvent, WatchedKey},
+    event_stream::{self, EventStream, OneTenant, StatusEvent, WatchedKey},
     idempotent::{self, Attempt},
     json_body::{JsonBody, not_null},
     paging::{List, PageRequest, answer_page},
@@ -216,8 +216,7 @@ pub async fn watch_sync_status(
     let text = bearer(request.headers()).ok_or_else(crate::auth::unauthorized)?;
     let sync = state.sync.clone();
     Ok(event_stream::answer(EventStream {
-        receiver,
-        event_of: move |snapshot| event(&sync.at_present(snapshot)),
+        source: OneTenant::new(receiver, move |snapshot| event(&sync.at_present(snapshot))),
         key: WatchedKey {
             cache: state.keys.clone(),
             text,
