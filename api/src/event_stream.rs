@@ -1,5 +1,6 @@
 //! Server-sent events of statuses: the present ones at once, then each change, the newest only.
 
+mod all_tenants;
 mod one_tenant;
 
 use std::{future::Future, time::Duration};
@@ -14,7 +15,10 @@ use prometheus::IntGauge;
 use tenantry_core::access::keys::AuthenticationError;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
-pub use self::one_tenant::{OneTenant, StatusEvent};
+pub use self::{
+    all_tenants::{AllTenants, EventId},
+    one_tenant::{OneTenant, StatusEvent},
+};
 use crate::{auth::KeyCache, drain::Drain};
 
 /// A stream ends after this time; clients come back.
