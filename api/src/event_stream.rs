@@ -1,6 +1,9 @@
-//! Server-sent events of a status: the present document at once, then each change, the newest only.
+//! Server-sent events of statuses: the present ones at once, then each change, the newest only.
 
-use std::{sync::Arc, time::Duration};
+mod all_tenants;
+mod one_tenant;
+
+use std::{future::Future, time::Duration};
 
 use actix_web::{
     HttpResponse,
@@ -9,35 +12,35 @@ use actix_web::{
 };
 use futures_util::stream;
 use prometheus::IntGauge;
-use tenantry_core::{access::keys::AuthenticationError, store::StatusSnapshot};
-use tokio::{
-    sync::watch,
-    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
-};
+use tenantry_core::access::keys::AuthenticationError;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
+pub use self::{
+    all_tenants::{AllTenants, EventId},
+    one_tenant::{OneTenant, StatusEvent},
+};
 use crate::{auth::KeyCache, drain::Drain};
 
 /// A stream ends after this time; clients come back.
 const LONGEST: Duration = Duration::from_secs(600);
 /// A comment keeps proxies from closing a silent stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// So often the key is looked at, and whether the data have become stale.
+/// So often the key is looked at, and whether data have become stale.
 const CHECK: Duration = Duration::from_millis(500);
 
-/// One event: its id, and one line of JSON.
-pub struct StatusEvent {
-    /// Changes whenever the data do.
-    pub id: String,
-    /// The document.
-    pub data: String,
+/// Where the events of a stream come from.
+pub trait Source {
+    /// Returns when there may be news, at once while there are more: whether any can come at all.
+    fn changed(&mut self) -> impl Future<Output = bool>;
+
+    /// The next event as it is sent, if there is one now.
+    fn news(&mut self) -> Option<String>;
 }
 
 /// What a stream needs.
-pub struct EventStream<F> {
-    /// The snapshots.
-    pub receiver: watch::Receiver<Arc<StatusSnapshot>>,
-    /// From a snapshot to what it says at this moment.
-    pub event_of: F,
+pub struct EventStream<S> {
+    /// Its events.
+    pub source: S,
     /// The key of the caller, which may be revoked meanwhile.
     pub key: WatchedKey,
     /// Ends the stream when the process does.
@@ -67,10 +70,7 @@ impl WatchedKey {
 }
 
 /// The answer that stays open.
-pub fn answer<F>(stream: EventStream<F>) -> HttpResponse
-where
-    F: Fn(Arc<StatusSnapshot>) -> StatusEvent + 'static,
-{
+pub fn answer<S: Source + 'static>(stream: EventStream<S>) -> HttpResponse {
     let state = Streaming::begin(stream);
     let body = stream::unfold(state, |mut state| async move {
         let bytes = state.next().await?;
@@ -83,13 +83,18 @@ where
         .streaming(body)
 }
 
-struct Streaming<F> {
-    stream: EventStream<F>,
-    sent: Option<String>,
+struct Streaming<S> {
+    stream: EventStream<S>,
     keep_alive: Interval,
     check: Interval,
     end: Instant,
-    ended: bool,
+    state: State,
+}
+
+enum State {
+    New,
+    Open,
+    Ended,
 }
 
 /// What woke a stream up.
@@ -100,8 +105,8 @@ enum Woken {
     Changed(bool),
 }
 
-impl<F: Fn(Arc<StatusSnapshot>) -> StatusEvent> Streaming<F> {
-    fn begin(stream: EventStream<F>) -> Self {
+impl<S: Source> Streaming<S> {
+    fn begin(stream: EventStream<S>) -> Self {
         stream.open.inc();
         let every = |period| {
             let mut interval = interval(period);
@@ -111,22 +116,23 @@ impl<F: Fn(Arc<StatusSnapshot>) -> StatusEvent> Streaming<F> {
         };
         Self {
             stream,
-            sent: None,
             keep_alive: every(KEEP_ALIVE),
             check: every(CHECK),
             end: Instant::now() + LONGEST,
-            ended: false,
+            state: State::New,
         }
     }
 
     /// What to send next; `None` after the end.
     async fn next(&mut self) -> Option<Bytes> {
-        if self.ended {
-            return None;
-        }
-        if self.sent.is_none() {
-            let first = self.news()?;
-            return Some(Bytes::from(format!("retry: 2000\n\n{first}")));
+        match self.state {
+            State::Ended => return None,
+            State::New => {
+                self.state = State::Open;
+                let first = self.stream.source.news().unwrap_or_default();
+                return Some(Bytes::from(format!("retry: 2000\n\n{first}")));
+            }
+            State::Open => {}
         }
         loop {
             let woken = self.woken().await;
@@ -136,7 +142,7 @@ impl<F: Fn(Arc<StatusSnapshot>) -> StatusEvent> Streaming<F> {
                 Woken::Check if self.stream.key.is_refused().await => return Some(self.last()),
                 Woken::Changed(false) => return Some(self.last()),
                 Woken::Check | Woken::Changed(true) => {
-                    if let Some(event) = self.news() {
+                    if let Some(event) = self.stream.source.news() {
                         return Some(Bytes::from(event));
                     }
                 }
@@ -150,30 +156,18 @@ impl<F: Fn(Arc<StatusSnapshot>) -> StatusEvent> Streaming<F> {
             () = self.stream.drain.begun() => Woken::Ending,
             () = sleep_until(self.end) => Woken::Ending,
             _ = self.check.tick() => Woken::Check,
-            changed = self.stream.receiver.changed() => Woken::Changed(changed.is_ok()),
+            any = self.stream.source.changed() => Woken::Changed(any),
             _ = self.keep_alive.tick() => Woken::KeepAlive,
         }
     }
 
-    /// The present document, unless it was sent last.
-    fn news(&mut self) -> Option<String> {
-        let snapshot = Arc::clone(&self.stream.receiver.borrow_and_update());
-        let event = (self.stream.event_of)(snapshot);
-        if self.sent.as_ref() == Some(&event.id) {
-            return None;
-        }
-        let text = format!("event: status\nid: {}\ndata: {}\n\n", event.id, event.data);
-        self.sent = Some(event.id);
-        Some(text)
-    }
-
     fn last(&mut self) -> Bytes {
-        self.ended = true;
+        self.state = State::Ended;
         Bytes::from_static(b": end of stream\n\n")
     }
 }
 
-impl<F> Drop for Streaming<F> {
+impl<S> Drop for Streaming<S> {
     fn drop(&mut self) {
         self.stream.open.dec();
     }
@@ -181,6 +175,8 @@ impl<F> Drop for Streaming<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use prometheus::IntGauge;
     use tenantry_core::{
         access::{Role, keys::KeyService},
@@ -188,8 +184,9 @@ mod tests {
         ids::TenantId,
         organizations::OrganizationService,
         secrets::{MasterKey, SecretText},
-        store::{DatabaseLocation, Store},
+        store::{DatabaseLocation, StatusSnapshot, Store},
     };
+    use tokio::sync::watch;
     use uuid::Uuid;
 
     use super::*;
@@ -198,6 +195,7 @@ mod tests {
         Arc::new(StatusSnapshot {
             tenant: TenantId::from_uuid(Uuid::nil()),
             version,
+            sequence: version,
             document: format!("{{\"v\":{version}}}").into(),
             last_completed_at: None,
             active: true,
@@ -247,10 +245,13 @@ mod tests {
             }
         }
 
-        fn stream(&self) -> Streaming<fn(Arc<StatusSnapshot>) -> StatusEvent> {
+        fn stream(&self) -> Streaming<impl Source> {
+            self.streaming(OneTenant::new(self.sender.subscribe(), event_of))
+        }
+
+        fn streaming<S: Source>(&self, source: S) -> Streaming<S> {
             Streaming::begin(EventStream {
-                receiver: self.sender.subscribe(),
-                event_of,
+                source,
                 key: WatchedKey {
                     cache: KeyCache::new(self.keys.clone(), Clock::system()),
                     text: self.key.1.clone(),
@@ -304,6 +305,32 @@ mod tests {
             "{:?}",
             revoked.elapsed()
         );
+        assert!(stream.next().await.is_none());
+    }
+    /// A reader that is never done.
+    struct Endless;
+
+    impl Source for Endless {
+        async fn changed(&mut self) -> bool {
+            true
+        }
+
+        fn news(&mut self) -> Option<String> {
+            Some("data: again\n\n".to_owned())
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_stream_that_is_never_silent_ends_when_its_key_is_revoked() {
+        let world = World::new().await;
+        let mut stream = world.streaming(Endless);
+        stream.next().await.unwrap();
+        world.keys.revoke(world.key.0).await.unwrap();
+        let revoked = Instant::now();
+        while stream.next().await.unwrap() != ": end of stream\n\n" {
+            assert!(revoked.elapsed() < Duration::from_secs(2));
+            tokio::task::yield_now().await;
+        }
         assert!(stream.next().await.is_none());
     }
 }

@@ -57,6 +57,7 @@ const PROBLEM_PAGE: &str = "ProblemPage";
         sync::create_sync_run,
         sync::get_sync_status,
         sync::watch_sync_status,
+        sync::watch_sync_statuses,
         sync::list_sync_runs,
         sync::get_sync_run,
         sync::cancel_sync_run,

@@ -135,6 +135,7 @@ routes! {
         GET connect::return_from_microsoft: Open,
         POST connect::relay_callback: TenantsConnect,
     }
+    "/api/msp-portal/tenants/events" { GET sync::watch_sync_statuses: TenantsRead }
     "/api/msp-portal/tenants/{tenantId}" {
         GET tenants::get_tenant: TenantsRead,
         PATCH tenants::update_tenant: TenantsWrite,

@@ -127,14 +127,20 @@ impl Caller {
         }
     }
 
-    /// Sends it.
+    /// Sends it. Of an event stream, which does not end, the text is left out.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.expect("the server answers");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let kind = headers.get("content-type");
+        let text = if kind.is_some_and(|kind| kind == "text/event-stream") {
+            String::new()
+        } else {
+            response.text().await.expect("a text")
+        };
         Answer {
             status,
             headers,
-            text: response.text().await.expect("a text"),
+            text,
         }
     }
 

@@ -24,7 +24,9 @@ use crate::{
         permits::{SyncCancel, SyncStart, TenantsRead},
     },
     etag,
-    event_stream::{self, EventStream, StatusEvent, WatchedKey},
+    event_stream::{
+        self, AllTenants, EventId, EventStream, OneTenant, Source, StatusEvent, WatchedKey,
+    },
     idempotent::{self, ACCEPTED_RETRY_AFTER, Attempt},
     json_body::{JsonBody, not_null},
     paging::{List, PageRequest, answer_page},
@@ -213,11 +215,49 @@ pub async fn watch_sync_status(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let receiver = state.sync.watch_status(caller.scope(), tenant)?;
-    let text = bearer(request.headers()).ok_or_else(crate::auth::unauthorized)?;
     let (sync, public_url) = (state.sync.clone(), state.public_url().to_owned());
+    let source = OneTenant::new(receiver, move |snapshot| {
+        event(&sync.at_present(snapshot), &public_url)
+    });
+    answer_events(&state, &request, source)
+}
+
+/// Follow the status of all tenants
+///
+/// An event `status` with each tenant's status document, at once and at each change. A slow reader
+/// gets the newest, not all. The stream ends after ten minutes; come back then, with `Last-Event-ID`
+/// for what changed meanwhile only.
+#[utoipa::path(
+    get,
+    path = "/api/msp-portal/tenants/events",
+    tag = "sync",
+    params(
+        ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event received: only tenants that changed since are sent. With an unknown one all are"),
+    ),
+    responses((status = 200, description = "Server-sent events", body = String, content_type = "text/event-stream")),
+)]
+pub async fn watch_sync_statuses(
+    caller: Caller<TenantsRead>,
+    _query: QueryParams<NoParameters>,
+    request: HttpRequest,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let last = EventId::last_of(caller.org(), request.headers());
+    let feed = state.sync.feed(caller.scope(), last);
+    let public_url = state.public_url().to_owned();
+    let document_of = move |status: &Status| views::document(status, &public_url);
+    let source = AllTenants::new(feed, caller.org(), last, document_of);
+    answer_events(&state, &request, source)
+}
+
+fn answer_events(
+    state: &AppState,
+    request: &HttpRequest,
+    source: impl Source + 'static,
+) -> Result<HttpResponse, Problem> {
+    let text = bearer(request.headers()).ok_or_else(crate::auth::unauthorized)?;
     Ok(event_stream::answer(EventStream {
-        receiver,
-        event_of: move |snapshot| event(&sync.at_present(snapshot), &public_url),
+        source,
         key: WatchedKey {
             cache: state.keys.clone(),
             text,

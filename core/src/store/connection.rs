@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{PgConnection, SqliteConnection};
 
-use super::status_board::StatusUpdate;
+use super::status_board::StatusSnapshot;
 use crate::{access::OrgScope, ids::OrgId, measures::Fact};
 
 /// A connection to one of the two databases, inside a transaction.
@@ -38,7 +38,7 @@ pub struct Scoped<'c> {
     pub(crate) conn: Conn<'c>,
     scope: OrgScope,
     now: DateTime<Utc>,
-    pub(super) updates: Vec<StatusUpdate>,
+    pub(super) updates: Vec<StatusSnapshot>,
     pub(super) facts: Vec<Fact>,
     pub(super) erases: bool,
 }
@@ -88,8 +88,8 @@ impl<'c> Scoped<'c> {
     }
 
     /// A status document to publish once this transaction has committed.
-    pub(crate) fn publish(&mut self, update: StatusUpdate) {
-        self.updates.push(update);
+    pub(crate) fn publish(&mut self, snapshot: StatusSnapshot) {
+        self.updates.push(snapshot);
     }
 
     /// Something to count once this transaction has committed.

@@ -17,6 +17,7 @@ pub(crate) mod search;
 #[cfg(any(test, feature = "failpoints"))]
 mod statement_check;
 mod status_board;
+mod status_numbers;
 pub mod types;
 
 use std::{path::PathBuf, sync::Arc};
@@ -33,7 +34,7 @@ pub use self::{
     error::StoreError,
     migrations::{MigrationError, schema_version},
     postgres_guard::GuardError,
-    status_board::{StatusBoard, StatusSnapshot, StatusUpdate},
+    status_board::{Completion, NextArrival, StatusBoard, StatusSnapshot, StatusUpdate},
 };
 use self::{migrations::MigratingConn, pool::Pools};
 use crate::{access::OrgScope, clock::Clock, ids::OrgId, measures::Measures, secrets::SecretText};
@@ -259,16 +260,18 @@ impl Store {
     {
         let now = self.inner.clock.now();
         let org = scope.org();
-        let (result, updates, facts, erases) = self.transaction(access, Some(org), |conn| {
+        let (result, snapshots, facts, erases) = self.transaction(access, Some(org), |conn| {
             let mut scoped = Scoped::new(conn, scope, now);
             let result = body(&mut scoped)?;
-            Ok::<_, E>((result, scoped.updates, scoped.facts, scoped.erases))
+            let snapshots = status_numbers::number(&mut scoped)?;
+            Ok::<_, E>((result, snapshots, scoped.facts, scoped.erases))
         })?;
         for fact in &facts {
             self.inner.measures.committed(fact);
         }
-        for update in updates {
-            self.inner.board.publish(update);
+        for snapshot in snapshots {
+            let snapshot = Arc::new(snapshot);
+            self.inner.board.publish(StatusUpdate { org, snapshot });
         }
         if erases && let Err(error) = self.wipe() {
             tracing::warn!(%error, "what was erased is still in the database's log; it is wiped within the hour");

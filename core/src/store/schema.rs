@@ -268,6 +268,17 @@ diesel::table! {
         version -> BigInt,
         document -> Text,
         last_completed_at -> Nullable<DbTs>,
+        sequence -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    status_sequences (org_id) {
+        org_id -> DbUuid,
+        last -> BigInt,
     }
 }
 
@@ -338,6 +349,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     sync_run_data_sets,
     data_set_states,
     tenant_status,
+    status_sequences,
     inventory_objects,
     group_members,
     idempotency_keys,

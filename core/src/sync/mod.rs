@@ -7,6 +7,7 @@ mod checkpoint;
 mod data_sets;
 mod engine;
 mod error;
+mod feed;
 mod mailbox_purposes;
 mod pages;
 mod queries;
@@ -20,6 +21,7 @@ mod step;
 mod worker;
 
 pub use self::{
+    feed::{FeedPosition, News, StatusFeed},
     service::{RunPage, Status, SyncRequestError, SyncService},
     worker::{WakeUp, Worker},
 };

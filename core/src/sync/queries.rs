@@ -15,7 +15,10 @@ pub(super) use self::{
         count_runs, end_run, insert_run, may_go_on, raise_progress, run, runs, start_run,
         unfinished_run,
     },
-    status::{next_status_version, status_versions, store_status, stored_statuses, tenant_part},
+    status::{
+        StoredStatus, last_status_sequence, next_status_version, statuses_after, store_status,
+        tenant_part,
+    },
     work::{
         delete_finished_work, delete_work, delete_work_of_tenant, forget_attempts, release_all_work,
     },

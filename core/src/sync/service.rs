@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
+    feed::{FeedPosition, StatusFeed},
     queries, queue,
     run::{RunKind, SyncRun},
     runs::{self, QueueRunError},
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// After this time without a completed run a tenant's data are stale.
-const STALE_AFTER: TimeDelta = TimeDelta::hours(6);
+pub(super) const STALE_AFTER: TimeDelta = TimeDelta::hours(6);
 
 /// Why a wish about a sync was not met.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,16 @@ pub struct Status {
 }
 
 impl Status {
+    /// What a snapshot says at a moment.
+    pub(super) fn at(snapshot: Arc<StatusSnapshot>, now: DateTime<Utc>) -> Self {
+        let next_poll_after_ms = if snapshot.active { 1_000 } else { 15_000 };
+        Self {
+            stale: is_stale(snapshot.last_completed_at, now),
+            snapshot,
+            next_poll_after_ms,
+        }
+    }
+
     /// The strong entity tag, the same in every process.
     pub fn etag(&self) -> String {
         format!(
@@ -233,15 +244,15 @@ impl SyncService {
             .ok_or(SyncRequestError::NotFound)
     }
 
+    /// The status of every tenant and every later one, for a reader who is new or says how far it had
+    /// come.
+    pub fn feed(&self, scope: &OrgScope, last: Option<FeedPosition>) -> StatusFeed {
+        StatusFeed::new(self.store.clone(), scope.org(), last)
+    }
+
     /// A snapshot with what depends on the present moment.
     pub fn at_present(&self, snapshot: Arc<StatusSnapshot>) -> Status {
-        let stale = is_stale(snapshot.last_completed_at, self.store.clock().now());
-        let next_poll_after_ms = if snapshot.active { 1_000 } else { 15_000 };
-        Status {
-            snapshot,
-            stale,
-            next_poll_after_ms,
-        }
+        Status::at(snapshot, self.store.clock().now())
     }
 }
 

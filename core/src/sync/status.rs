@@ -5,7 +5,7 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::{
-    queries,
+    queries::{self, StoredStatus},
     run::{RunDataSet, RunState, SyncRun, WHOLE},
 };
 use crate::{
@@ -43,61 +43,64 @@ pub fn refresh(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(), StoreError> 
     .to_string();
     queries::store_status(tx, tenant, &document, part.last_completed_at)?;
     let active = run.is_some_and(|run| !run.state.has_ended());
-    let snapshot = StatusSnapshot {
+    tx.publish(StatusSnapshot {
         tenant,
         version,
+        sequence: 0,
         document: document.into(),
         last_completed_at: part.last_completed_at,
         active,
-    };
-    let update = StatusUpdate {
-        org: tx.org(),
-        snapshot: snapshot.into(),
-    };
-    tx.publish(update);
+    });
     Ok(())
 }
 
-/// Puts the documents of one organisation on the board that are newer than what is there: at the
-/// start of the process, and again and again where other processes may write them. Documents that
+/// Puts the documents of one organisation on the board that changed after what is there: at the
+/// start of the process, and again and again where other processes may change them. Documents that
 /// did not change are not read.
 pub async fn load(store: &Store, scope: &OrgScope) -> Result<(), StoreError> {
     const PAGE: i64 = 500;
-    let (org, mut after) = (scope.org(), None);
+    let (board, org) = (store.board(), scope.org());
+    let mut after = board.is_complete_to(org);
     loop {
-        let versions = store
-            .read(scope, move |tx| queries::status_versions(tx, after, PAGE))
+        let (last, documents) = store
+            .read(scope, move |tx| changes(tx, after, PAGE))
             .await?;
-        let Some((last, _)) = versions.last() else {
+        if documents.is_empty() {
+            if last > after {
+                board.complete_to(org, last);
+            }
             return Ok(());
-        };
-        after = Some(*last);
-        let known = |tenant| store.board().get(org, tenant).map(|known| known.version);
-        let newer: Vec<TenantId> = versions
-            .into_iter()
-            .filter(|(tenant, version)| known(*tenant).is_none_or(|known| known < *version))
-            .map(|(tenant, _)| tenant)
-            .collect();
-        if newer.is_empty() {
-            continue;
         }
-        let documents = store
-            .read(scope, move |tx| queries::stored_statuses(tx, &newer))
-            .await?;
         for stored in documents {
-            let active = is_active(&stored.document);
-            let snapshot = StatusSnapshot {
-                tenant: stored.tenant,
-                version: stored.version,
-                document: stored.document.into(),
-                last_completed_at: stored.last_completed_at,
-                active,
-            };
-            store.board().publish(StatusUpdate {
-                org,
-                snapshot: snapshot.into(),
-            });
+            after = stored.sequence;
+            let snapshot = snapshot_of(stored).into();
+            board.publish_in_order(StatusUpdate { org, snapshot });
         }
+    }
+}
+
+/// The number of the newest change, and what changed after the given one. The number is read first:
+/// every change up to it was committed by then, so it is among what is read after.
+fn changes(
+    tx: &mut Scoped<'_>,
+    after: i64,
+    limit: i64,
+) -> Result<(i64, Vec<StoredStatus>), StoreError> {
+    let last = queries::last_status_sequence(tx)?;
+    if last <= after {
+        return Ok((last, Vec::new()));
+    }
+    Ok((last, queries::statuses_after(tx, after, limit)?))
+}
+
+fn snapshot_of(stored: StoredStatus) -> StatusSnapshot {
+    StatusSnapshot {
+        tenant: stored.tenant,
+        version: stored.version,
+        sequence: stored.sequence,
+        active: is_active(&stored.document),
+        document: stored.document.into(),
+        last_completed_at: stored.last_completed_at,
     }
 }
 

@@ -13,6 +13,7 @@ mod installation;
 mod isolation;
 mod keys;
 mod schema;
+mod statuses;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;

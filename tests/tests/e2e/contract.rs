@@ -1,11 +1,13 @@
 //! Shapes, conditions and refusals of the HTTP API as its contract has them.
 
-use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tenantry_tests::{app::TestApp, database::Backend, on_both_databases};
 use uuid::Uuid;
 
-use crate::flow::{relay_to_the_end, seed, start, text};
+use crate::{
+    event_reader::EventReader,
+    flow::{relay_to_the_end, seed, start, text},
+};
 
 /// Fails unless every one of these members is there, whatever its value.
 #[track_caller]
@@ -79,38 +81,6 @@ const LISTS: [&str; 6] = [
     "devices",
     "mailboxes",
 ];
-
-/// The next event of a stream: its id and its document.
-async fn next_event(
-    stream: &mut (impl futures_util::Stream<Item = reqwest::Result<impl AsRef<[u8]>>> + Unpin),
-    rest: &mut String,
-) -> (String, Value) {
-    loop {
-        if let Some((event, later)) = rest.split_once("\n\n") {
-            let (event, later) = (event.to_owned(), later.to_owned());
-            *rest = later;
-            let field = |name: &str| {
-                event
-                    .lines()
-                    .find_map(|line| line.strip_prefix(name))
-                    .map(str::to_owned)
-            };
-            if let (Some(kind), Some(id), Some(data)) =
-                (field("event: "), field("id: "), field("data: "))
-            {
-                assert_eq!(kind, "status");
-                return (id, serde_json::from_str(&data).expect("a document"));
-            }
-            continue;
-        }
-        let chunk = tokio::time::timeout(std::time::Duration::from_secs(30), stream.next()).await;
-        let chunk = chunk
-            .expect("an event in time")
-            .expect("an open stream")
-            .expect("bytes");
-        rest.push_str(std::str::from_utf8(chunk.as_ref()).expect("text"));
-    }
-}
 
 on_both_databases! {
     async fn every_answer_has_the_members_of_the_contract(backend: Backend) {
@@ -329,20 +299,18 @@ on_both_databases! {
         let app = TestApp::start(backend).await;
         let tenant = app.microsoft.add_tenant(seed("Streamed"));
         let started = start(&app.owner, &tenant).await;
-        let answer = app.owner.request("GET", &format!("/tenants/{}/sync-status/events", tenant.id)).send().await.unwrap();
-        assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        let mut stream = Box::pin(answer.bytes_stream());
-        let mut rest = String::new();
-        let (id, first) = next_event(&mut stream, &mut rest).await;
+        let mut events = EventReader::open(&app.owner, &format!("/tenants/{}/sync-status/events", tenant.id)).await;
+        assert_eq!(events.headers["content-type"], "text/event-stream");
+        let first = events.next().await;
         assert_eq!(first["status"], "pendingConsent");
         let polled = app.owner.get(&format!("/tenants/{}/sync-status", tenant.id)).await;
-        assert_eq!((polled.header("etag").trim_matches('"'), polled.json()), (id.as_str(), first));
+        assert_eq!((polled.header("etag").trim_matches('"'), polled.json()), (events.last_id.as_str(), first));
         relay_to_the_end(&app.owner, &started).await.expect(200);
         let mut seen = Vec::new();
         let last = loop {
-            let (id, event) = next_event(&mut stream, &mut rest).await;
-            assert!(!seen.contains(&id), "the same twice");
-            seen.push(id);
+            let event = events.next().await;
+            assert!(!seen.contains(&events.last_id), "the same twice");
+            seen.push(events.last_id.clone());
             if event["run"]["state"] == "completed" {
                 break event;
             }

@@ -5,6 +5,8 @@ mod connect;
 mod consent;
 mod consent_refused;
 mod contract;
+mod event_reader;
+mod events;
 mod flow;
 mod isolation;
 mod metrics;

@@ -7,7 +7,7 @@ use crate::{
     ids::TenantId,
     store::{
         Scoped, StoreError, on_conn,
-        schema::{tenant_status, tenants},
+        schema::{status_sequences, tenant_status, tenants},
         types::StoredTime,
     },
 };
@@ -96,54 +96,49 @@ pub(in crate::sync) fn store_status(
 pub(in crate::sync) struct StoredStatus {
     pub(in crate::sync) tenant: TenantId,
     pub(in crate::sync) version: i64,
+    pub(in crate::sync) sequence: i64,
     pub(in crate::sync) document: String,
     pub(in crate::sync) last_completed_at: Option<DateTime<Utc>>,
 }
 
-/// The tenants of one organisation with the versions of their documents, in pages by tenant id.
-pub(in crate::sync) fn status_versions(
-    tx: &mut Scoped<'_>,
-    after: Option<TenantId>,
-    limit: i64,
-) -> Result<Vec<(TenantId, i64)>, StoreError> {
+/// The number of the organisation's newest change; 0 when there is none.
+pub(in crate::sync) fn last_status_sequence(tx: &mut Scoped<'_>) -> Result<i64, StoreError> {
     let org = tx.org();
-    Ok(on_conn!(tx.conn, |c| {
-        let mut query = tenant_status::table
-            .filter(tenant_status::org_id.eq(org))
-            .into_boxed();
-        if let Some(after) = after {
-            query = query.filter(tenant_status::tenant_id.gt(after));
-        }
-        query
-            .order(tenant_status::tenant_id)
-            .limit(limit)
-            .select((tenant_status::tenant_id, tenant_status::version))
-            .load(c)
-    })?)
+    let last: Option<i64> = on_conn!(tx.conn, |c| status_sequences::table
+        .filter(status_sequences::org_id.eq(org))
+        .select(status_sequences::last)
+        .first(c)
+        .optional())?;
+    Ok(last.unwrap_or(0))
 }
 
-/// The documents of these tenants.
-pub(in crate::sync) fn stored_statuses(
+/// The documents of one organisation that changed after this number, in the order of their changes.
+pub(in crate::sync) fn statuses_after(
     tx: &mut Scoped<'_>,
-    tenants: &[TenantId],
+    sequence: i64,
+    limit: i64,
 ) -> Result<Vec<StoredStatus>, StoreError> {
     let org = tx.org();
-    let rows: Vec<(TenantId, i64, String, Option<StoredTime>)> =
+    let rows: Vec<(TenantId, i64, i64, String, Option<StoredTime>)> =
         on_conn!(tx.conn, |c| tenant_status::table
             .filter(tenant_status::org_id.eq(org))
-            .filter(tenant_status::tenant_id.eq_any(tenants.to_vec()))
+            .filter(tenant_status::sequence.gt(sequence))
+            .order(tenant_status::sequence)
+            .limit(limit)
             .select((
                 tenant_status::tenant_id,
                 tenant_status::version,
+                tenant_status::sequence,
                 tenant_status::document,
                 tenant_status::last_completed_at,
             ))
             .load(c))?;
     Ok(rows
         .into_iter()
-        .map(|(tenant, version, document, last)| StoredStatus {
+        .map(|(tenant, version, sequence, document, last)| StoredStatus {
             tenant,
             version,
+            sequence,
             document,
             last_completed_at: last.map(|time| time.0),
         })
