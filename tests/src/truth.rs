@@ -1,7 +1,7 @@
 //! Comparing what the API lists with what the stand-in holds, row by row.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{Caller, PATIENCE},
+    database::Raw,
     fake_microsoft::state::Tenant,
 };
 
@@ -79,6 +80,57 @@ pub async fn mailboxes_with_their_kinds(caller: &Caller, tenant: Uuid) -> Vec<Va
         assert!(begun.elapsed() < PATIENCE, "kinds did not arrive");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Fails unless all memberships of the tenant's groups are stored, and no others, as far as groups and
+/// members are there. Looks into the table, because thousands of groups take too long to list.
+pub fn assert_memberships_equal(raw: &Raw, tenant: &Tenant) {
+    let directory = tenant.directory.lock().expect("directory");
+    let id_of = |object: &Value| {
+        let id = object["id"].as_str().expect("an id");
+        id.parse::<Uuid>().expect("a GUID")
+    };
+    let groups: BTreeSet<Uuid> = directory.groups().iter().map(id_of).collect();
+    let users: BTreeSet<Uuid> = directory.users().iter().map(id_of).collect();
+    let mut truth = BTreeSet::new();
+    for group in &groups {
+        for member in directory.members(*group) {
+            let kind = member["@odata.type"].as_str().expect("a type").to_owned();
+            truth.insert((*group, id_of(&member), kind));
+        }
+    }
+    let column = |name: &str| match raw.is_sqlite() {
+        true => format!("lower(hex({name}))"),
+        false => format!("{name}::text"),
+    };
+    let (group, member) = (column("group_id"), column("member_id"));
+    let lines = raw.lines(&format!(
+        "SELECT {group} || ' ' || {member} || ' ' || member_type AS line FROM group_members \
+         WHERE tenant_id = {}",
+        raw.uuid(tenant.id)
+    ));
+    let mut stored = BTreeSet::new();
+    for line in &lines {
+        let mut parts = line.split(' ');
+        let mut id = || parts.next().and_then(|id| Uuid::parse_str(id).ok());
+        let (group, member) = (id().expect("a group"), id().expect("a member"));
+        let kind = parts.next().expect("a type").to_owned();
+        let is_there = match kind.as_str() {
+            "#microsoft.graph.user" => users.contains(&member),
+            "#microsoft.graph.group" => groups.contains(&member),
+            _other => true,
+        };
+        if is_there && groups.contains(&group) {
+            stored.insert((group, member, kind));
+        }
+    }
+    let differences: Vec<_> = truth.symmetric_difference(&stored).take(3).collect();
+    assert!(
+        differences.is_empty() && !truth.is_empty(),
+        "{} memberships, {} stored: {differences:?}",
+        truth.len(),
+        stored.len()
+    );
 }
 
 /// Every property of the truth must be listed with the same value; the API may know more.

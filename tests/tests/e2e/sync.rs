@@ -34,12 +34,14 @@ on_both_databases! {
         assert_eq!(users["processed"], known);
         assert_eq!(users["expected"], known);
         truth::assert_equal(&app.owner, &tenant).await;
+        truth::assert_memberships_equal(&app.database.raw(), &tenant);
 
         tenant.directory.lock().unwrap().churn(500);
         let status = app.owner.sync(tenant.id, "delta").await;
         assert_eq!(status["run"]["state"], "completed", "{status:#}");
         assert_eq!(status["run"]["kind"], "delta");
         truth::assert_equal(&app.owner, &tenant).await;
+        truth::assert_memberships_equal(&app.database.raw(), &tenant);
     }
 
     async fn r16_changes_while_the_first_read_runs_arrive_with_the_next_delta(backend: Backend) {
