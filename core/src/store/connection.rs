@@ -33,7 +33,11 @@ macro_rules! on_conn {
 pub(crate) use on_conn;
 
 /// A transaction in the name of one organisation. Queries on tables with an organisation take it,
-/// and nothing else can be given to them (Z3).
+/// and nothing else can be given to them (Z3): only the store opens one, for a scope.
+///
+/// ```compile_fail,E0624
+/// let _without_a_scope = tenantry_core::store::Scoped::new;
+/// ```
 pub struct Scoped<'c> {
     pub(crate) conn: Conn<'c>,
     scope: OrgScope,
