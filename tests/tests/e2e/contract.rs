@@ -83,6 +83,22 @@ const LISTS: [&str; 6] = [
 ];
 
 on_both_databases! {
+    async fn the_address_is_told_at_any_log_level_and_no_empty_database_is_left(backend: Backend) {
+        // Starting waits for the line `listening`.
+        let app = TestApp::start_with(backend, &[("TENANTRY_LOG", "off")]).await;
+        let absent = app.database.folder().join("absent.db");
+        let refused = app
+            .command(&["serve", "--no-migrate"])
+            .env("TENANTRY_DATABASE_URL", format!("sqlite://{}", absent.display()))
+            .output()
+            .unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(told.contains("tenantry migrate") && !absent.exists(), "{told}");
+        let unnamed = app.run(&["admin", "create-organization", "--name", "", "--json"]);
+        assert_eq!(unnamed.status.code(), Some(2), "{unnamed:?}");
+    }
+
     async fn every_answer_has_the_members_of_the_contract(backend: Backend) {
         let app = TestApp::start(backend).await;
         let owner = &app.owner;
