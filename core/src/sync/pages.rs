@@ -75,11 +75,31 @@ impl Pages {
     }
 
     /// Reads one chain of pages to its end, and keeps the delta link it tells.
-    pub(super) async fn read_chain(&self, step: &Step, first: GraphUrl) -> Result<(), SyncError> {
+    async fn read_chain(&self, step: &Step, first: GraphUrl) -> Result<(), SyncError> {
         self.read_chain_by(step, first, |next_link| {
             next_link.map_or(Position::End, Position::Page)
         })
         .await
+    }
+
+    /// Reads one chain of pages from where the step stands. `first` is where the chain begins; changes
+    /// have none, for they begin at a link.
+    pub(super) async fn read_on(
+        &self,
+        step: &Step,
+        first: Option<GraphUrl>,
+    ) -> Result<(), SyncError> {
+        let next = match step.position() {
+            Position::Start => first.ok_or_else(Checkpoint::misplaced)?,
+            Position::Page(link) => step.run.graph.link(&link)?,
+            // A kill fell between the last page and the end of the data set.
+            Position::End => return Ok(()),
+            Position::Shards(_)
+            | Position::ExpandedGroups(_)
+            | Position::LargeGroups { .. }
+            | Position::UserSettings { .. } => return Err(Checkpoint::misplaced().into()),
+        };
+        self.read_chain(step, next).await
     }
 
     /// The same where the checkpoint has another way to say what comes next.

@@ -7,9 +7,7 @@ mod status;
 mod work;
 
 pub(super) use self::{
-    data_sets::{
-        DataSetChange, StoredDataSet, end_open_data_sets, store_data_set, stored_data_set_of,
-    },
+    data_sets::{DataSetRecord, data_set_record, end_open_data_sets, store_data_set},
     refresh::{complete_read, next_generation, refresh_state, store_held_back},
     runs::{
         count_runs, end_run, insert_run, may_go_on, raise_progress, run, runs, start_run,

@@ -9,7 +9,7 @@ use super::{
     checkpoint::{Checkpoint, Position},
     error::SyncError,
     pages::Stored,
-    queries::{self, DataSetChange, StoredDataSet},
+    queries::{self, DataSetRecord},
     queue::Lease,
     run::{DataSetState, RunKind, Warning},
     status,
@@ -46,7 +46,7 @@ pub(super) struct Step {
     pub(super) data_set: DataSet,
     pub(super) meter: Arc<Meter>,
     /// What the database knew when this claim began.
-    stored: Arc<StoredDataSet>,
+    stored: Arc<DataSetRecord>,
     now: Arc<Mutex<Standing>>,
 }
 
@@ -67,7 +67,7 @@ impl Step {
         let stored = run
             .store
             .read(&run.scope, move |tx| {
-                queries::stored_data_set_of(tx, tenant, id, data_set)
+                queries::data_set_record(tx, tenant, id, data_set)
             })
             .await?;
         let checkpoint = stored.checkpoint.as_deref().and_then(Checkpoint::stored);
@@ -89,7 +89,7 @@ impl Step {
 
     /// Whether an earlier claim brought it to its end.
     pub(super) fn has_ended(&self) -> bool {
-        self.stored.state.is_some_and(DataSetState::has_ended)
+        self.stored.state.has_ended()
     }
 
     /// Where it stands; `None` before anything was begun.
@@ -277,14 +277,14 @@ impl Step {
         &self,
         state: DataSetState,
         advance: impl FnOnce(&mut Checkpoint),
-    ) -> (Checkpoint, DataSetChange) {
+    ) -> (Checkpoint, DataSetRecord) {
         let now = self.now();
         let mut checkpoint = now.checkpoint.clone();
         advance(&mut checkpoint);
         let reading = self.meter.read();
         let total =
             |before: i64, now: u64| before.saturating_add(i64::try_from(now).unwrap_or(i64::MAX));
-        let change = DataSetChange {
+        let change = DataSetRecord {
             state,
             processed: now.processed,
             // A read that begins anew keeps what an earlier one knew, until it knows better.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tenantry_tests::{
-    app::{TestApp, data_set as state_of},
+    app::{TestApp, data_set},
     database::Backend,
     fake_microsoft::{
         faults::{Fault, FaultRule},
@@ -80,7 +80,7 @@ on_both_databases! {
         let cloud = app.microsoft.cloud();
         cloud.hold("skiptoken");
         app.onboard(&tenant).await;
-        let has_begun = |status: &Value, name| state_of(status, name)["processed"].as_i64().is_some_and(|read| read > 0);
+        let has_begun = |status: &Value, name| data_set(status, name)["processed"].as_i64().is_some_and(|read| read > 0);
         app.owner.wait_for_status(tenant.id, "the first pages", |status| {
             !status["run"].is_null() && has_begun(status, "users") && has_begun(status, "devices")
         }).await;
@@ -107,7 +107,7 @@ on_both_databases! {
         script(&app, &tenant, "/managedDevices", 0, 1, wait("1.128"));
         let status = app.onboard_and_sync(&tenant).await;
         assert_eq!(status["run"]["state"], "completed", "{status:#}");
-        let users = state_of(&status, "users");
+        let users = data_set(&status, "users");
         assert!(users["retries"].as_i64().unwrap() >= 1, "{users}");
         assert!(users["throttledMs"].as_i64().unwrap() >= 900, "{users}");
         truth::assert_equal(&app.owner, &tenant).await;
@@ -133,8 +133,8 @@ on_both_databases! {
         let status = app.owner.sync(tenant.id, "full").await;
         assert_eq!(status["run"]["state"], "completedWithWarnings", "{status:#}");
         for name in ["users", "devices"] {
-            assert_eq!(state_of(&status, name)["state"], "failed");
-            assert_eq!(state_of(&status, name)["warning"]["code"], "unexpectedAnswer");
+            assert_eq!(data_set(&status, name)["state"], "failed");
+            assert_eq!(data_set(&status, name)["warning"]["code"], "unexpectedAnswer");
         }
         truth::assert_equal(&app.owner, &tenant).await;
     }
@@ -146,7 +146,7 @@ on_both_databases! {
         let here = format!("{}/v1.0/deviceManagement/managedDevices?$skiptoken=x", app.microsoft.graph_url());
         script(&app, &tenant, "/managedDevices", 0, 3, Fault::Json(json!({"value": [], "@odata.nextLink": here})));
         let status = app.owner.sync(tenant.id, "full").await;
-        assert_eq!(state_of(&status, "devices")["state"], "failed", "{status:#}");
+        assert_eq!(data_set(&status, "devices")["state"], "failed", "{status:#}");
         app.microsoft.cloud().faults.clear();
         truth::assert_equal(&app.owner, &tenant).await;
     }
@@ -158,7 +158,7 @@ on_both_databases! {
         let elsewhere = format!("{}/v1.0/users?$skiptoken=x", app.microsoft.reports_url());
         script(&app, &tenant, "/users?", 0, 1, Fault::NextLink(elsewhere));
         let status = app.owner.sync(tenant.id, "full").await;
-        assert_eq!(state_of(&status, "users")["warning"]["code"], "unexpectedAnswer", "{status:#}");
+        assert_eq!(data_set(&status, "users")["warning"]["code"], "unexpectedAnswer", "{status:#}");
         let requests = app.microsoft.cloud().requests();
         assert!(requests.iter().all(|request| !(request.server == "reports" && request.had_authorization)));
         truth::assert_equal(&app.owner, &tenant).await;
@@ -184,7 +184,7 @@ on_both_databases! {
         let cloud = app.microsoft.cloud();
         cloud.hold("skiptoken");
         app.onboard(&tenant).await;
-        let begun = |status: &Value, name| state_of(status, name)["processed"].as_i64().is_some_and(|read| read > 0);
+        let begun = |status: &Value, name| data_set(status, name)["processed"].as_i64().is_some_and(|read| read > 0);
         app.owner.wait_for_status(tenant.id, "the first pages", |status| {
             !status["run"].is_null() && begun(status, "users") && begun(status, "groups") && begun(status, "devices")
         }).await;
@@ -222,8 +222,8 @@ on_both_databases! {
         script(&app, &tenant, "/users?", 0, 2, Fault::ShortList(100));
         let status = app.owner.sync(tenant.id, "full").await;
         assert_eq!(status["run"]["state"], "completedWithWarnings", "{status:#}");
-        assert_eq!(state_of(&status, "users")["state"], "completed");
-        assert_eq!(state_of(&status, "users")["warning"]["code"], "removalHeldBack");
+        assert_eq!(data_set(&status, "users")["state"], "completed");
+        assert_eq!(data_set(&status, "users")["warning"]["code"], "removalHeldBack");
         assert_eq!(app.owner.list(&users).await.len(), known, "nothing is removed before a second read agrees");
         let status = app.owner.sync(tenant.id, "full").await;
         assert_eq!(status["run"]["state"], "completed", "{status:#}");

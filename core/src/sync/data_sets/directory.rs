@@ -10,14 +10,7 @@ use super::is_refusal;
 use crate::{
     inventory::ObjectRow,
     microsoft::{graph::GraphPath, graph_error::GraphError, page::Page, throttle::Workload},
-    sync::{
-        checkpoint::{Checkpoint, Position},
-        error::SyncError,
-        pages::Pages,
-        queries,
-        run::RunKind,
-        step::Step,
-    },
+    sync::{checkpoint::Position, error::SyncError, queries, run::RunKind, step::Step},
 };
 
 /// What has to be read.
@@ -131,23 +124,6 @@ pub(super) async fn latest_delta_link(
     Ok(page.delta_link.map(Cow::into_owned))
 }
 
-/// Reads a round of changes from where the step stands to its new delta link.
-pub(super) async fn read_changes(step: &Step, pages: Pages) -> Result<(), SyncError> {
-    let link = match step.position() {
-        Position::Page(link) => link,
-        // A kill fell between the last page and the end of the data set.
-        Position::End => return Ok(()),
-        Position::Start
-        | Position::Shards(_)
-        | Position::ExpandedGroups(_)
-        | Position::LargeGroups { .. }
-        | Position::UserSettings { .. } => {
-            return Err(Checkpoint::misplaced().into());
-        }
-    };
-    pages.read_chain(step, step.run.graph.link(&link)?).await
-}
-
 /// A page of a delta query leads on or ends with the link for later changes; one that does neither was
 /// cut off.
 pub(super) fn require_link<T>(page: &Page<'_, T>) -> Result<(), SyncError> {
@@ -157,6 +133,34 @@ pub(super) fn require_link<T>(page: &Page<'_, T>) -> Result<(), SyncError> {
         )),
         (Some(_), _) | (_, Some(_)) => Ok(()),
     }
+}
+
+/// Changes join the read that is current: they are as fresh as it.
+pub(super) async fn current_generation(step: &Step) -> Result<i64, SyncError> {
+    let (tenant, name) = (step.run.tenant, step.data_set.name());
+    let state = step
+        .run
+        .store
+        .read(&step.run.scope, move |tx| {
+            queries::refresh_state(tx, tenant, name)
+        })
+        .await?;
+    Ok(state.generation)
+}
+
+/// Ends a round of changes: the next one begins at its delta link.
+pub(super) async fn finish_changes(step: &Step) -> Result<(), SyncError> {
+    let (tenant, name) = (step.run.tenant, step.data_set.name());
+    let delta_link = step.checkpoint().and_then(|done| done.delta_link);
+    step.complete(move |tx| {
+        Ok(queries::complete_read(
+            tx,
+            tenant,
+            name,
+            delta_link.as_deref(),
+        )?)
+    })
+    .await
 }
 
 /// What makes an item of a delta more than an object.

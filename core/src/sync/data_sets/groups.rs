@@ -13,18 +13,11 @@ use super::{
     directory::{self, Plan},
     group_pages::{self, Round},
     held_back_warning, is_refusal, large_groups, resume,
-    users::{current_generation, finish_changes},
 };
 use crate::{
     inventory::{self, Absence, ObjectKind, documents::Group},
     microsoft::{graph::GraphPath, page::Page, throttle::Workload},
-    sync::{
-        checkpoint::{Checkpoint, Position},
-        error::SyncError,
-        pages::Pages,
-        queries,
-        step::Step,
-    },
+    sync::{checkpoint::Position, error::SyncError, pages::Pages, queries, step::Step},
 };
 
 /// Name under which the removal of memberships is held back, apart from that of groups.
@@ -56,13 +49,12 @@ async fn read_groups(step: &Step) -> Result<(), SyncError> {
     if step.position() == Position::Start {
         choose(step).await?;
     }
-    match step.position() {
-        Position::ExpandedGroups(_) | Position::LargeGroups { .. } => {}
-        Position::Start
-        | Position::Page(_)
-        | Position::Shards(_)
-        | Position::UserSettings { .. }
-        | Position::End => return enumerate(step).await,
+    let expanded = matches!(
+        step.position(),
+        Position::ExpandedGroups(_) | Position::LargeGroups { .. }
+    );
+    if !expanded {
+        return enumerate(step).await;
     }
     match read_expanded(step).await {
         Err(SyncError::Graph(error)) if is_refusal(&error) => {
@@ -102,23 +94,12 @@ fn delta_select() -> String {
 
 /// The delta enumeration, from where the step stands.
 async fn enumerate(step: &Step) -> Result<(), SyncError> {
-    let graph = &step.run.graph;
-    let first = match step.position() {
-        Position::Start => {
-            graph.v1(GraphPath::of("groups/delta").query("$select", &delta_select()))
-        }
-        Position::Page(link) => graph.link(&link)?,
-        Position::End => return Ok(()),
-        Position::Shards(_)
-        | Position::ExpandedGroups(_)
-        | Position::LargeGroups { .. }
-        | Position::UserSettings { .. } => return Err(Checkpoint::misplaced().into()),
-    };
+    let first = GraphPath::of("groups/delta").query("$select", &delta_select());
     let tenant = step.run.tenant;
     let pages = Pages::new(Workload::Identity, move |body, generation| {
         group_pages::decode_delta(body, tenant, generation, Round::Full)
     });
-    pages.read_chain(step, first).await
+    pages.read_on(step, Some(step.run.graph.v1(first))).await
 }
 
 /// Groups with the members that `$expand` shows, then the groups that have more.
@@ -150,12 +131,12 @@ async fn read_expanded(step: &Step) -> Result<(), SyncError> {
 
 async fn read_changes(step: &Step) -> Result<(), SyncError> {
     let tenant = step.run.tenant;
-    let generation = current_generation(step).await?;
+    let generation = directory::current_generation(step).await?;
     let pages = Pages::new(Workload::Identity, move |body, _none_of_its_own| {
         group_pages::decode_delta(body, tenant, generation, Round::Changes)
     });
-    directory::read_changes(step, pages).await?;
-    finish_changes(step).await
+    pages.read_on(step, None).await?;
+    directory::finish_changes(step).await
 }
 
 /// Names the members that are neither users nor groups: their names are on no list that we read. A

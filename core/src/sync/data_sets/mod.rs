@@ -85,24 +85,7 @@ async fn resume<'a>(
 
 /// Reads a list that has one chain of pages, from where the step stands.
 async fn read_list(step: &Step, pages: &Pages, first: &GraphUrl) -> Result<(), SyncError> {
-    resume(step, || {
-        async move {
-            let next = match step.position() {
-                Position::Start => first.clone(),
-                Position::Page(link) => step.run.graph.link(&link)?,
-                Position::End => return Ok(()),
-                Position::Shards(_)
-                | Position::ExpandedGroups(_)
-                | Position::LargeGroups { .. }
-                | Position::UserSettings { .. } => {
-                    return Err(Checkpoint::misplaced().into());
-                }
-            };
-            pages.read_chain(step, next).await
-        }
-        .boxed()
-    })
-    .await
+    resume(step, || pages.read_on(step, Some(first.clone())).boxed()).await
 }
 
 /// The generation of a full read that is complete, and the link that its changes begin at.

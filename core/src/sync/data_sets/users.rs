@@ -19,10 +19,9 @@ use crate::{
     },
     store::{Scoped, types::StoredUuid},
     sync::{
-        checkpoint::{Checkpoint, Position},
+        checkpoint::Position,
         error::SyncError,
         pages::{DecodedPage, Pages, Stored, WritePage},
-        queries,
         shard::Shard,
         step::Step,
     },
@@ -58,15 +57,10 @@ async fn read_pages(step: &Step) -> Result<(), SyncError> {
     if let Some(users) = expected.and_then(|users| u64::try_from(users).ok()) {
         step.run.graph.tenant_has_users(users);
     }
-    match step.position() {
-        Position::Shards(_) => read_shards(step).await,
-        Position::Start
-        | Position::Page(_)
-        | Position::ExpandedGroups(_)
-        | Position::LargeGroups { .. }
-        | Position::UserSettings { .. }
-        | Position::End => read_chain(step).await,
+    if matches!(step.position(), Position::Shards(_)) {
+        read_shards(step).await?;
     }
+    read_chain(step).await
 }
 
 /// Takes the delta link before anything is read, and chooses the way by the number of users.
@@ -105,7 +99,7 @@ async fn read_shards(step: &Step) -> Result<(), SyncError> {
         Position::Start
     };
     step.prepare(|checkpoint| checkpoint.position = next).await;
-    read_chain(step).await
+    Ok(())
 }
 
 /// Whether the shards brought as many users as there were, or as there are: some may have been deleted
@@ -129,19 +123,10 @@ async fn is_whole(step: &Step) -> Result<bool, SyncError> {
 
 /// Reads all pages one after the other. What is stored already is not counted again.
 async fn read_chain(step: &Step) -> Result<(), SyncError> {
-    let graph = &step.run.graph;
-    let first = match step.position() {
-        Position::Start => graph.v1(GraphPath::of("users?$top=999").query("$select", User::SELECT)),
-        Position::Page(link) => graph.link(&link)?,
-        Position::End => return Ok(()),
-        Position::Shards(_)
-        | Position::ExpandedGroups(_)
-        | Position::LargeGroups { .. }
-        | Position::UserSettings { .. } => {
-            return Err(Checkpoint::misplaced().into());
-        }
-    };
-    pages(step).read_chain(step, first).await
+    let first = GraphPath::of("users?$top=999").query("$select", User::SELECT);
+    pages(step)
+        .read_on(step, Some(step.run.graph.v1(first)))
+        .await
 }
 
 fn shard_url(step: &Step, shard: Shard) -> GraphUrl {
@@ -174,13 +159,13 @@ pub(super) fn decode_page(
 
 async fn read_changes(step: &Step) -> Result<(), SyncError> {
     let tenant = step.run.tenant;
-    let generation = current_generation(step).await?;
+    let generation = directory::current_generation(step).await?;
     let pages = Pages::new(Workload::Identity, move |body, _none_of_its_own| {
         decode_changes(body, tenant, generation)
     });
-    directory::read_changes(step, pages).await?;
+    pages.read_on(step, None).await?;
     returned::read_memberships(step).await?;
-    finish_changes(step).await
+    directory::finish_changes(step).await
 }
 
 pub(super) fn decode_changes(
@@ -253,32 +238,4 @@ fn row(user: &User<'_>) -> Result<ObjectRow, SyncError> {
         name: Some(format!("{name} {upn}").to_lowercase()),
         document: document(user)?,
     })
-}
-
-/// Changes join the read that is current: they are as fresh as it.
-pub(super) async fn current_generation(step: &Step) -> Result<i64, SyncError> {
-    let (tenant, name) = (step.run.tenant, step.data_set.name());
-    let state = step
-        .run
-        .store
-        .read(&step.run.scope, move |tx| {
-            queries::refresh_state(tx, tenant, name)
-        })
-        .await?;
-    Ok(state.generation)
-}
-
-/// Ends a round of changes: the next one begins at its delta link.
-pub(super) async fn finish_changes(step: &Step) -> Result<(), SyncError> {
-    let (tenant, name) = (step.run.tenant, step.data_set.name());
-    let delta_link = step.checkpoint().and_then(|done| done.delta_link);
-    step.complete(move |tx| {
-        Ok(queries::complete_read(
-            tx,
-            tenant,
-            name,
-            delta_link.as_deref(),
-        )?)
-    })
-    .await
 }

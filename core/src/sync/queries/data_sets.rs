@@ -79,65 +79,9 @@ pub(super) fn data_sets_of(
         .collect()
 }
 
-/// What a step remembers to go on from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::sync) struct StoredDataSet {
-    pub(in crate::sync) state: Option<DataSetState>,
-    pub(in crate::sync) processed: i64,
-    pub(in crate::sync) expected: Option<i64>,
-    pub(in crate::sync) requests: i64,
-    pub(in crate::sync) retries: i64,
-    pub(in crate::sync) throttled_ms: i64,
-    pub(in crate::sync) warning: Option<Warning>,
-    pub(in crate::sync) checkpoint: Option<String>,
-}
-
-pub(in crate::sync) fn stored_data_set_of(
-    tx: &mut Scoped<'_>,
-    tenant: TenantId,
-    run: SyncRunId,
-    data_set: DataSet,
-) -> Result<StoredDataSet, StoreError> {
-    let org = tx.org();
-    let row = on_conn!(tx.conn, |c| sync_run_data_sets::table
-        .filter(sync_run_data_sets::org_id.eq(org))
-        .filter(sync_run_data_sets::tenant_id.eq(tenant))
-        .filter(sync_run_data_sets::run_id.eq(run))
-        .filter(sync_run_data_sets::name.eq(data_set.name()))
-        .select(StepRow::as_select())
-        .first(c)
-        .optional())?;
-    let Some(row) = row else {
-        return Ok(StoredDataSet::default());
-    };
-    Ok(StoredDataSet {
-        state: Some(DataSetState::stored(&row.state)?),
-        processed: row.processed,
-        expected: row.expected,
-        requests: row.requests,
-        retries: row.retries,
-        throttled_ms: row.throttled_ms,
-        warning: row.warning.as_deref().map(read_warning).transpose()?,
-        checkpoint: row.checkpoint,
-    })
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = sync_run_data_sets)]
-struct StepRow {
-    state: String,
-    processed: i64,
-    expected: Option<i64>,
-    requests: i64,
-    retries: i64,
-    throttled_ms: i64,
-    warning: Option<String>,
-    checkpoint: Option<String>,
-}
-
-/// What a step stores about its data set with each commit.
+/// A data set as a step finds it and leaves it.
 #[derive(Debug, Clone)]
-pub(in crate::sync) struct DataSetChange {
+pub(in crate::sync) struct DataSetRecord {
     pub(in crate::sync) state: DataSetState,
     pub(in crate::sync) processed: i64,
     pub(in crate::sync) expected: Option<i64>,
@@ -148,12 +92,53 @@ pub(in crate::sync) struct DataSetChange {
     pub(in crate::sync) checkpoint: Option<String>,
 }
 
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = sync_run_data_sets)]
+struct RecordRow {
+    state: String,
+    processed: i64,
+    expected: Option<i64>,
+    requests: i64,
+    retries: i64,
+    throttled_ms: i64,
+    warning: Option<String>,
+    checkpoint: Option<String>,
+}
+
+pub(in crate::sync) fn data_set_record(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    run: SyncRunId,
+    data_set: DataSet,
+) -> Result<DataSetRecord, StoreError> {
+    let org = tx.org();
+    let row = on_conn!(tx.conn, |c| sync_run_data_sets::table
+        .filter(sync_run_data_sets::org_id.eq(org))
+        .filter(sync_run_data_sets::tenant_id.eq(tenant))
+        .filter(sync_run_data_sets::run_id.eq(run))
+        .filter(sync_run_data_sets::name.eq(data_set.name()))
+        .select(RecordRow::as_select())
+        .first(c)
+        .optional())?;
+    let row = row.ok_or(StoreError::NotFound)?;
+    Ok(DataSetRecord {
+        state: DataSetState::stored(&row.state)?,
+        processed: row.processed,
+        expected: row.expected,
+        requests: row.requests,
+        retries: row.retries,
+        throttled_ms: row.throttled_ms,
+        warning: row.warning.as_deref().map(read_warning).transpose()?,
+        checkpoint: row.checkpoint,
+    })
+}
+
 pub(in crate::sync) fn store_data_set(
     tx: &mut Scoped<'_>,
     tenant: TenantId,
     run: SyncRunId,
     data_set: DataSet,
-    change: &DataSetChange,
+    record: &DataSetRecord,
 ) -> Result<(), StoreError> {
     let org = tx.org();
     on_conn!(tx.conn, |c| diesel::update(
@@ -164,14 +149,14 @@ pub(in crate::sync) fn store_data_set(
             .filter(sync_run_data_sets::name.eq(data_set.name()))
     )
     .set((
-        sync_run_data_sets::state.eq(change.state.as_str()),
-        sync_run_data_sets::processed.eq(change.processed),
-        sync_run_data_sets::expected.eq(change.expected),
-        sync_run_data_sets::requests.eq(change.requests),
-        sync_run_data_sets::retries.eq(change.retries),
-        sync_run_data_sets::throttled_ms.eq(change.throttled_ms),
-        sync_run_data_sets::warning.eq(change.warning.as_ref().map(write_warning)),
-        sync_run_data_sets::checkpoint.eq(change.checkpoint.as_deref()),
+        sync_run_data_sets::state.eq(record.state.as_str()),
+        sync_run_data_sets::processed.eq(record.processed),
+        sync_run_data_sets::expected.eq(record.expected),
+        sync_run_data_sets::requests.eq(record.requests),
+        sync_run_data_sets::retries.eq(record.retries),
+        sync_run_data_sets::throttled_ms.eq(record.throttled_ms),
+        sync_run_data_sets::warning.eq(record.warning.as_ref().map(write_warning)),
+        sync_run_data_sets::checkpoint.eq(record.checkpoint.as_deref()),
     ))
     .execute(c))?;
     Ok(())
