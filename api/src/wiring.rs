@@ -7,6 +7,7 @@ use tenantry_core::{
     audit::AuditService,
     clock::Clock,
     consent::{ConsentService, ConsentSettings, Prover, ReturnUrls},
+    credentials::{ConnectionCredentials, ConnectionKeys},
     customers::CustomerService,
     idempotency::Idempotency,
     installation::{self, Installation, InstallationError},
@@ -304,7 +305,9 @@ pub fn services(
             .advise("Install the system's certificate authorities (Debian: ca-certificates).")
     })?;
     let outbound = outbound.with_measures(Arc::clone(store.measures()));
-    let identity = identity(&http.public_url, microsoft, &outbound, store.clock())?;
+    let stored = ConnectionCredentials::new(store.clone(), ConnectionKeys::new(vault.clone()));
+    let identity = identity(&http.public_url, microsoft, &outbound, store.clock())?
+        .with_source(Arc::new(stored));
     let graph = GraphClient::new(
         identity.clone(),
         outbound.clone(),

@@ -75,7 +75,8 @@ pub(crate) struct Connected {
     pub(crate) customer: Option<CustomerId>,
     pub(crate) granted: Vec<String>,
     pub(crate) missing: Vec<String>,
-    pub(crate) consented_by: ConsentedBy,
+    /// None where nobody signed in: a registration of the customer's own proved itself.
+    pub(crate) consented_by: Option<ConsentedBy>,
 }
 
 /// Claims the tenant and makes a proven connection its own. `None`: another organisation holds it,

@@ -21,8 +21,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    ids::OrgId,
-    microsoft::cloud::MicrosoftCloud,
+    ids::{ConnectionId, OrgId},
+    microsoft::{
+        cloud::MicrosoftCloud,
+        connection::{ConnectionHandle, Grant},
+    },
     outbound::Limits,
     scripted_server::{Answer, ScriptedServer},
 };
@@ -38,7 +41,12 @@ fn tenant() -> TenantId {
 
 fn handle() -> ConnectionHandle {
     let id = uuid::Uuid::new_v4();
-    ConnectionHandle::loaded(OrgId::from_uuid(id), ConnectionId::from_uuid(id), tenant())
+    ConnectionHandle::loaded(
+        OrgId::from_uuid(id),
+        ConnectionId::from_uuid(id),
+        tenant(),
+        Grant::AdminConsent,
+    )
 }
 
 fn secret(text: &str) -> SecretText {
@@ -92,7 +100,7 @@ fn query(url: &Url) -> HashMap<String, String> {
 #[test]
 fn c7_a_sign_in_has_fresh_pkce_and_nonce_and_goes_to_the_tenant() {
     let client = client("http://127.0.0.1:1", with_secret(), &still());
-    let request = client.begin_sign_in(tenant(), &secret("the-state"));
+    let request = client.begin_sign_in(tenant(), &secret("the-state"), SignInFor::Proof);
     assert_eq!(
         request.url.path(),
         format!("/{TENANT}/oauth2/v2.0/authorize")
@@ -115,9 +123,47 @@ fn c7_a_sign_in_has_fresh_pkce_and_nonce_and_goes_to_the_tenant() {
     assert_eq!(sent["code_challenge"], URL_SAFE_NO_PAD.encode(challenge));
     assert_eq!(sent.len(), 10);
     assert!(request.nonce.expose().len() >= 22 && request.verifier.expose().len() >= 43);
-    let again = client.begin_sign_in(tenant(), &secret("the-state"));
+    let again = client.begin_sign_in(tenant(), &secret("the-state"), SignInFor::Proof);
     assert_ne!(request.nonce.expose(), again.nonce.expose());
     assert_ne!(request.verifier.expose(), again.verifier.expose());
+}
+
+#[test]
+fn g1_a_delegated_sign_in_asks_for_the_manifest_by_name_and_a_refresh_token() {
+    let names = "Organization.Read.All User.Read.All Group.Read.All SecurityEvents.Read.All DeviceManagementManagedDevices.Read.All Reports.Read.All ReportSettings.Read.All MailboxSettings.Read";
+    let global = client("http://127.0.0.1:1", with_secret(), &still());
+    let sent = query(
+        &global
+            .begin_sign_in(tenant(), &secret("s"), SignInFor::Access)
+            .url,
+    );
+    assert_eq!(
+        sent["scope"],
+        format!("openid profile offline_access {names}")
+    );
+    assert_eq!(sent["prompt"], "consent");
+    // Elsewhere a name alone is not known to mean Graph, and what the cloud lacks is not asked for.
+    let profile = CloudProfile::new(MicrosoftCloud::China, Some("http://127.0.0.1:1"), None);
+    let china = IdentityClient::new(
+        profile.unwrap(),
+        with_secret(),
+        CALLBACK.to_owned(),
+        Outbound::new(Limits::default()).unwrap(),
+        Clock::system(),
+    )
+    .unwrap();
+    let sent = query(
+        &china
+            .begin_sign_in(tenant(), &secret("s"), SignInFor::Access)
+            .url,
+    );
+    let china = "https://microsoftgraph.chinacloudapi.cn/";
+    assert_eq!(
+        sent["scope"],
+        format!(
+            "openid profile offline_access {china}Organization.Read.All {china}User.Read.All {china}Group.Read.All {china}DeviceManagementManagedDevices.Read.All {china}MailboxSettings.Read"
+        )
+    );
 }
 
 #[test]
@@ -218,12 +264,12 @@ async fn c2_an_app_token_is_minted_once_for_all_who_ask() {
     let clock = still();
     let client = client(&server.origin, with_secret(), &clock);
     let handle = handle();
-    let asked = (0..8).map(|_| client.app_token(&handle));
+    let asked = (0..8).map(|_| client.access_token(&handle));
     let tokens = futures_util::future::join_all(asked).await;
     assert_eq!(server.seen().len(), 1);
     for token in &tokens {
         assert_eq!(
-            token.as_ref().unwrap().roles(),
+            token.as_ref().unwrap().permissions(),
             Some(&["User.Read.All".to_owned()][..])
         );
     }
@@ -239,20 +285,20 @@ async fn c2_an_app_token_is_minted_once_for_all_who_ask() {
     );
 
     clock.store(NOW + 799, Ordering::Relaxed);
-    client.app_token(&handle).await.unwrap();
+    client.access_token(&handle).await.unwrap();
     assert_eq!(server.seen().len(), 1, "good for four fifths of its life");
     clock.store(NOW + 800, Ordering::Relaxed);
-    client.app_token(&handle).await.unwrap();
+    client.access_token(&handle).await.unwrap();
     assert_eq!(server.seen().len(), 2);
     client.forget(handle.connection());
-    let fresh = client.app_token(&handle).await.unwrap();
+    let fresh = client.access_token(&handle).await.unwrap();
     assert_eq!(server.seen().len(), 3);
     client
-        .app_token_unlike(&handle, Some(&fresh))
+        .access_token_unlike(&handle, Some(&fresh))
         .await
         .unwrap();
     client
-        .app_token_unlike(&handle, Some(&fresh))
+        .access_token_unlike(&handle, Some(&fresh))
         .await
         .unwrap();
     assert_eq!(server.seen().len(), 4, "a refused token is replaced once");
@@ -264,8 +310,8 @@ async fn connections_never_share_a_token() {
     let server = ScriptedServer::start(|_seen, before| token(before, &json!([]))).await;
     let client = client(&server.origin, with_secret(), &still());
     let (one, other) = (handle(), handle());
-    let first = client.app_token(&one).await.unwrap();
-    let second = client.app_token(&other).await.unwrap();
+    let first = client.access_token(&one).await.unwrap();
+    let second = client.access_token(&other).await.unwrap();
     assert_ne!(first.text().expose(), second.text().expose());
 }
 
@@ -292,9 +338,9 @@ async fn roles_are_shown_when_they_can_be_read() {
         );
         let server = ScriptedServer::start(move |_seen, _before| answer.clone()).await;
         let client = client(&server.origin, with_secret(), &still());
-        let token = client.app_token(&handle()).await.unwrap();
+        let token = client.access_token(&handle()).await.unwrap();
         let read = token
-            .roles()
+            .permissions()
             .map(|roles| roles.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(read, roles);
     }
@@ -309,14 +355,14 @@ async fn passing_failures_are_met_again_and_refusals_are_not() {
     })
     .await;
     client(&server.origin, with_secret(), &still())
-        .app_token(&handle())
+        .access_token(&handle())
         .await
         .unwrap();
     assert_eq!(server.seen().len(), 3);
 
     let down = ScriptedServer::start(|_seen, _before| Answer::json(503, "")).await;
     let error = client(&down.origin, with_secret(), &still())
-        .app_token(&handle())
+        .access_token(&handle())
         .await
         .unwrap_err();
     assert!(matches!(error, TokenError::Refused(error) if error.status == Some(503)));
@@ -326,7 +372,7 @@ async fn passing_failures_are_met_again_and_refusals_are_not() {
     let refusing = ScriptedServer::start(move |_seen, _before| Answer::json(401, &refusal)).await;
     let client = client(&refusing.origin, with_secret(), &still());
     let handle = handle();
-    let asked = (0..8).map(|_| client.app_token(&handle));
+    let asked = (0..8).map(|_| client.access_token(&handle));
     for outcome in futures_util::future::join_all(asked).await {
         assert!(
             matches!(outcome, Err(TokenError::Refused(error)) if error.aadsts == Some(7_000_222))
@@ -337,7 +383,7 @@ async fn passing_failures_are_met_again_and_refusals_are_not() {
         1,
         "those who waited share the refusal"
     );
-    client.app_token(&handle).await.unwrap_err();
+    client.access_token(&handle).await.unwrap_err();
     assert_eq!(refusing.seen().len(), 2, "those who come later ask anew");
 }
 
@@ -360,7 +406,7 @@ async fn a_certificate_proves_the_registration_by_an_assertion() {
     assert!(!format!("{credential:?}").contains(&STANDARD.encode(pkcs8.as_ref())));
     let server = ScriptedServer::start(|_seen, before| token(before, &json!([]))).await;
     client(&server.origin, credential, &still())
-        .app_token(&handle())
+        .access_token(&handle())
         .await
         .unwrap();
 
