@@ -25,7 +25,7 @@ async fn tokens_are_checked_for_being_there_known_in_time_and_meant_for_graph() 
     };
     change(&|token| token.audience = "https://graph.microsoft.com/".to_owned());
     assert_eq!(bench.get("/organization").await.status, 401);
-    change(&|token| token.audience = AUDIENCE.to_owned());
+    change(&|token| token.audience = login::graph_resource(&cloud));
     assert_eq!(bench.get("/organization").await.status, 200);
     cloud.advance_seconds(3601);
     let expired = bench.get("/organization").await;
