@@ -16,7 +16,7 @@ pub mod state;
 mod tests;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     io,
     net::{Ipv4Addr, TcpListener},
     sync::{
@@ -188,7 +188,7 @@ impl Cloud {
             activity: tokio::sync::Notify::new(),
             clock_offset_seconds: AtomicI64::new(0),
             moments: AtomicU64::new(0),
-            budgets: Mutex::new(HashMap::new()),
+            budgets: Mutex::default(),
             login: login::LoginState::default(),
         }
     }

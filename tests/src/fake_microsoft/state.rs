@@ -11,7 +11,7 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    directory::Directory, faults::Faults, gate::Gate, graph::throttle::Budget, login::LoginState,
+    directory::Directory, faults::Faults, gate::Gate, graph::throttle::Budgets, login::LoginState,
     reports::ReportDownload,
 };
 
@@ -54,8 +54,8 @@ pub struct Cloud {
     pub clock_offset_seconds: std::sync::atomic::AtomicI64,
     /// How many moments there have been: see `Cloud::next_moment`.
     pub moments: std::sync::atomic::AtomicU64,
-    /// Resource units that tenants may use, where a test limits them.
-    pub budgets: Mutex<HashMap<Uuid, Budget>>,
+    /// Resource units that apps may use, where a test limits them.
+    pub budgets: Mutex<Budgets>,
     /// What only the login server keeps, and what tests have it do.
     pub login: LoginState,
 }

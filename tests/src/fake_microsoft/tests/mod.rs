@@ -1,6 +1,7 @@
 //! The stand-in against itself: what its servers answer must add up to what it says is true.
 
 mod batch;
+mod budgets;
 mod delegated;
 mod delta;
 mod faults;

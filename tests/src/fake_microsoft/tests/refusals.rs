@@ -261,36 +261,6 @@ async fn ids_are_echoed_and_units_told() {
 }
 
 #[tokio::test]
-async fn a_budget_refuses_what_is_too_much_and_says_how_long_to_wait() {
-    let bench = Bench::new(seed(30)).await;
-    let cloud = bench.fake.cloud();
-    cloud.limit_units(bench.tenant.id, 5);
-    let first = bench.get("/subscribedSkus").await;
-    assert_eq!(first.status, 200);
-    let second = bench.get("/subscribedSkus").await;
-    assert_eq!(
-        (second.status.as_u16(), second.code().as_str()),
-        (429, "TooManyRequests")
-    );
-    assert!(second.header("retry-after").parse::<u64>().unwrap() >= 1);
-    assert!(
-        second
-            .header("x-ms-throttle-scope")
-            .starts_with("Tenant_Application/ReadWrite/")
-    );
-    assert_eq!(
-        second.header("x-ms-throttle-information"),
-        "ResourceUnitLimitExceeded"
-    );
-    assert_eq!(cloud.units_used(bench.tenant.id), (1, 3));
-    // Other services have budgets of their own.
-    assert_eq!(
-        bench.get("/deviceManagement/managedDevices").await.status,
-        200
-    );
-}
-
-#[tokio::test]
 async fn objects_are_got_by_their_ids() {
     let bench = Bench::new(seed(30)).await;
     let (user, group) = {
