@@ -198,6 +198,12 @@ impl Engine {
                     | DiagnosisCode::UpstreamThrottled
             )
         );
+        if !stays {
+            tracing::warn!(
+                organizationId = %context.scope.org(), tenantId = %tenant, code = rejection.code.as_str(),
+                "Microsoft refuses the connection; an administrator has to connect the tenant again"
+            );
+        }
         let warning = Warning {
             code: rejection.code.as_str().to_owned(),
             detail: rejection.detail.clone(),
@@ -488,6 +494,7 @@ async fn finish(context: &RunContext) -> Result<(), SyncError> {
             if state.is_complete() {
                 tenants::note_completed(tx, tenant, tx.now())?;
                 tenants::note_connection_error(tx, tenant, None)?;
+                tenants::note_access_restored(tx, tenant)?;
             }
             status::refresh(tx, tenant)?;
             let action = if state.is_complete() {

@@ -127,6 +127,26 @@ pub fn note_access_lost(
     )
 }
 
+/// A run went through with the connection that Microsoft had refused: what stood in the way, such as a
+/// policy, is gone. The caller refreshes the status; records the audit.
+pub fn note_access_restored(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(), StoreError> {
+    queries::lock(tx, tenant, None)?;
+    let Some(before) = queries::find(tx, tenant)? else {
+        return Err(StoreError::NotFound);
+    };
+    if before.status != TenantStatus::ReauthorizationRequired {
+        return Ok(());
+    }
+    let status = if before.missing_permissions.is_empty() {
+        TenantStatus::Connected
+    } else {
+        TenantStatus::Degraded
+    };
+    queries::set_status(tx, tenant, status, None)?;
+    let details = json!({"status": status.as_str()});
+    audit::record(tx, Action::TenantAccessRestored, Some(tenant), details)
+}
+
 /// A permission turned out to be missing: a connected tenant is `degraded` from now on. Refreshes the
 /// status and records the audit; does nothing when it is known.
 pub fn note_missing_permission(
