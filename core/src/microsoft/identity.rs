@@ -21,7 +21,7 @@ use crate::{
         aadsts::MicrosoftError,
         app_tokens::AppTokenCache,
         backoff::Backoff,
-        client_credential::{ClientCredential, CredentialError},
+        client_credential::{ClientCredential, CredentialError, Mark},
         cloud::CloudProfile,
         connection::ConnectionHandle,
         consent_doctor::{self, Retry},
@@ -203,8 +203,9 @@ impl IdentityClient {
         let proof = self
             .inner
             .credential
-            .proof(endpoint.as_str(), self.inner.clock.now())
+            .proof_sent_once(endpoint.as_str(), self.inner.clock.now())
             .map_err(ExchangeError::Credential)?;
+        let mark = Mark::of(&proof);
         let client = self.protocol(tenant);
         let mut request = client
             .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
@@ -216,7 +217,15 @@ impl IdentityClient {
         let answer = request
             .request_async(&carrier)
             .await
-            .map_err(exchange_error)?;
+            .map_err(exchange_error);
+        // The code is not sent again (C19): what Microsoft says of the credential counts from the next
+        // request on.
+        if let Err(ExchangeError::Refused(error)) = &answer {
+            self.note_refusal(mark, error);
+        } else if answer.is_ok() {
+            self.inner.credential.accepted(mark);
+        }
+        let answer = answer?;
         let id_token = answer
             .id_token
             .ok_or(ExchangeError::Incomplete("id_token"))?;
@@ -277,13 +286,37 @@ impl IdentityClient {
         }
     }
 
+    /// Asks for a token, and once more for each other certificate while the registration's newest one
+    /// is refused.
     async fn ask_for_app_token(&self, tenant: TenantId) -> Result<TokenAnswer, TokenError> {
+        loop {
+            let (mark, outcome) = self.ask_once(tenant).await?;
+            match &outcome {
+                Ok(_) => self.inner.credential.accepted(mark),
+                Err(TokenError::Refused(error)) if self.note_refusal(mark, error) => continue,
+                Err(_) => {}
+            }
+            return outcome;
+        }
+    }
+
+    /// Whether another proof of the registration is worth trying at once.
+    fn note_refusal(&self, mark: Mark, error: &MicrosoftError) -> bool {
+        let now = self.inner.clock.now();
+        self.inner.credential.refused(mark, error, now)
+    }
+
+    async fn ask_once(
+        &self,
+        tenant: TenantId,
+    ) -> Result<(Mark, Result<TokenAnswer, TokenError>), TokenError> {
         let endpoint = self.inner.profile.token_endpoint(tenant);
         let proof = self
             .inner
             .credential
             .proof(endpoint.as_str(), self.inner.clock.now())
             .map_err(TokenError::Credential)?;
+        let mark = Mark::of(&proof);
         let client = self.protocol(tenant);
         let mut request = client
             .exchange_client_credentials()
@@ -292,7 +325,8 @@ impl IdentityClient {
             request = request.add_extra_param(name, value);
         }
         let carrier = Carrier(&self.inner.http);
-        request.request_async(&carrier).await.map_err(token_error)
+        let answer = request.request_async(&carrier).await;
+        Ok((mark, answer.map_err(token_error)))
     }
 
     /// The crate's client for one tenant. The client id goes into the body, with the proof as
