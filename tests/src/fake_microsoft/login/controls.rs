@@ -133,6 +133,14 @@ pub fn register_certificate(cloud: &Cloud, client_id: &str, certificate_pem: &st
     of_app.push(certificate_pem.to_owned());
 }
 
+/// Takes a certificate of an app back: assertions by it are refused from now on.
+pub fn remove_certificate(cloud: &Cloud, client_id: &str, certificate_pem: &str) {
+    let mut certificates = cloud.login.certificates.lock().expect("certificates");
+    if let Some(of_app) = certificates.get_mut(client_id) {
+        of_app.retain(|registered| registered != certificate_pem);
+    }
+}
+
 /// Has the stand-in play another national cloud: the resource id of its Graph, for example
 /// `https://graph.microsoft.us`.
 pub fn set_graph_resource(cloud: &Cloud, resource: &str) {

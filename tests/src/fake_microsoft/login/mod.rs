@@ -26,9 +26,9 @@ mod tests;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 pub use controls::{
-    AppTokenForm, Endpoint, Forgery, LoginState, register_certificate, roll_keys, script_error,
-    set_app_token_form, set_consent_lag, set_graph_resource, set_id_token_forge,
-    set_token_answer_forge,
+    AppTokenForm, Endpoint, Forgery, LoginState, register_certificate, remove_certificate,
+    roll_keys, script_error, set_app_token_form, set_consent_lag, set_graph_resource,
+    set_id_token_forge, set_token_answer_forge,
 };
 pub use errors::Failure;
 pub use incoming::{Authority, CONSUMER_TENANT};
