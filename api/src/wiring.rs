@@ -37,7 +37,7 @@ use crate::{
     failure::Failure,
     metrics::Metrics,
     paging::Cursors,
-    readiness::{CredentialInfo, Readiness},
+    readiness::Readiness,
     state::AppState,
     telemetry, version,
 };
@@ -265,8 +265,8 @@ pub struct Services {
     pub idempotency: Idempotency,
     /// Counts the calls of each key.
     pub rate_limiter: Arc<RateLimiter>,
-    /// What is known about the credential of the app registration.
-    pub credential: Option<CredentialInfo>,
+    /// The credential of the app registration.
+    pub credential: Option<ClientCredential>,
     syncing: Option<Syncing>,
 }
 
@@ -295,10 +295,7 @@ pub fn services(
     } = unlocked;
     let wake = WakeUp::default();
     let is_registered = microsoft.credential.is_some();
-    let credential = microsoft.credential_kind.map(|kind| CredentialInfo {
-        kind,
-        expires_at: None,
-    });
+    let credential = microsoft.credential.clone();
     let outbound = Outbound::new(Limits::default()).map_err(|error| {
         Failure::new("cannot prepare HTTPS")
             .because(error)
@@ -409,6 +406,7 @@ pub fn state(
         version::COMMIT.unwrap_or("unknown"),
         services.store.clone(),
         services.sync.clone(),
+        services.credential.clone(),
     )
     .map_err(|error| Failure::new("cannot prepare the metrics").because(error))?;
     Ok(AppState {

@@ -4,6 +4,7 @@
 //! that it only reads, and the tenant describes itself. What does not hold is refused, and nothing of it
 //! is stored.
 
+use chrono::SecondsFormat;
 use uuid::Uuid;
 
 use super::{
@@ -111,6 +112,11 @@ impl ConsentService {
                 )));
             }
         };
+        let now = self.store.clock().now();
+        if let Some(end) = registration.expires_at().filter(|end| *end <= now) {
+            let end = end.to_rfc3339_opts(SecondsFormat::Secs, true);
+            return Err(unusable(format!("The certificate expired at {end}.")));
+        }
         // Whoever enters our own registration's secret would have every tenant that consented to it.
         if registration
             .client_id()

@@ -22,7 +22,7 @@ use crate::{
         aadsts::MicrosoftError,
         access_tokens::AccessTokenCache,
         backoff::Backoff,
-        client_credential::{ClientCredential, CredentialError},
+        client_credential::{ClientCredential, CredentialError, Mark},
         cloud::CloudProfile,
         credential_source::NoStoredCredentials,
         permissions,
@@ -248,8 +248,9 @@ impl IdentityClient {
         let proof = self
             .inner
             .credential
-            .proof(endpoint.as_str(), self.inner.clock.now())
+            .proof_sent_once(endpoint.as_str(), self.inner.clock.now())
             .map_err(ExchangeError::Credential)?;
+        let mark = Mark::of(&proof);
         let client = self.protocol(tenant, self.client_id());
         let mut request = client
             .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
@@ -261,7 +262,16 @@ impl IdentityClient {
         let answer = request
             .request_async(&carrier)
             .await
-            .map_err(exchange_error)?;
+            .map_err(exchange_error);
+        // The code is not sent again (C19): what Microsoft says of the credential counts from the next
+        // request on.
+        if let Err(ExchangeError::Refused(error)) = &answer {
+            let now = self.inner.clock.now();
+            let _another_is_there = self.inner.credential.refused(mark, error, now);
+        } else if answer.is_ok() {
+            self.inner.credential.accepted(mark);
+        }
+        let answer = answer?;
         let id_token = answer
             .id_token
             .ok_or(ExchangeError::Incomplete("id_token"))?;

@@ -15,7 +15,7 @@ use crate::{
     ids::{ConnectionId, TenantId},
     microsoft::{
         access_tokens::{AccessToken, TokenError},
-        client_credential::ClientCredential,
+        client_credential::{ClientCredential, Mark},
         connection::{ConnectionHandle, Grant},
         credential_source::{HeldRefreshToken, SourceError},
         identity::{Carrier, IdentityClient, token_error},
@@ -125,19 +125,49 @@ impl IdentityClient {
         tenant: TenantId,
         registration: &ClientCredential,
     ) -> Result<TokenAnswer, TokenError> {
-        let endpoint = self.inner.profile.token_endpoint(tenant);
-        let proof = registration
-            .proof(endpoint.as_str(), self.inner.clock.now())
-            .map_err(TokenError::Credential)?;
         let client = self.protocol(tenant, registration.client_id());
-        let mut request = client
-            .exchange_client_credentials()
-            .add_scope(Scope::new(self.inner.profile.default_scope()));
-        for (name, value) in proof {
-            request = request.add_extra_param(name, value);
+        let client = &client;
+        self.proving(tenant, registration, |proof| async move {
+            let mut request = client
+                .exchange_client_credentials()
+                .add_scope(Scope::new(self.inner.profile.default_scope()));
+            for (name, value) in proof {
+                request = request.add_extra_param(name, value);
+            }
+            let carrier = Carrier(&self.inner.http);
+            request.request_async(&carrier).await.map_err(token_error)
+        })
+        .await
+    }
+
+    /// Sends a request with a proof of the registration, and once more for each other certificate while
+    /// the newest one is refused.
+    async fn proving<F>(
+        &self,
+        tenant: TenantId,
+        registration: &ClientCredential,
+        send: impl Fn(Vec<(&'static str, String)>) -> F,
+    ) -> Result<TokenAnswer, TokenError>
+    where
+        F: Future<Output = Result<TokenAnswer, TokenError>>,
+    {
+        let endpoint = self.inner.profile.token_endpoint(tenant);
+        loop {
+            let now = self.inner.clock.now();
+            let proof = registration
+                .proof(endpoint.as_str(), now)
+                .map_err(TokenError::Credential)?;
+            let mark = Mark::of(&proof);
+            let outcome = send(proof).await;
+            match &outcome {
+                Ok(_) => registration.accepted(mark),
+                Err(TokenError::Refused(error)) if registration.refused(mark, error, now) => {
+                    continue;
+                }
+                Err(_) => {}
+            }
+            return outcome;
         }
-        let carrier = Carrier(&self.inner.http);
-        request.request_async(&carrier).await.map_err(token_error)
     }
 
     /// Exchanges the refresh token of a connection. A refused one is looked up once more before it is
@@ -187,24 +217,21 @@ impl IdentityClient {
         tenant: TenantId,
         token: &SecretText,
     ) -> Result<TokenAnswer, TokenError> {
-        let endpoint = self.inner.profile.token_endpoint(tenant);
-        let proof = self
-            .inner
-            .credential
-            .proof(endpoint.as_str(), self.inner.clock.now())
-            .map_err(TokenError::Credential)?;
         let client = self.protocol(tenant, self.client_id());
         let token = RefreshToken::new(token.expose().to_owned());
-        let mut request = client.exchange_refresh_token(&token);
-        for (name, value) in proof {
-            request = request.add_extra_param(name, value);
-        }
-        let carrier = Carrier(&self.inner.http);
-        let answered = tokio::time::timeout(EXCHANGE_TIME, request.request_async(&carrier)).await;
-        match answered {
-            Ok(answer) => answer.map_err(token_error),
-            Err(_elapsed) => Err(TokenError::TimedOut),
-        }
+        let (client, token) = (&client, &token);
+        // A refused certificate leaves the refresh token unused.
+        let redeemed = self.proving(tenant, &self.inner.credential, |proof| async move {
+            let mut request = client.exchange_refresh_token(token);
+            for (name, value) in proof {
+                request = request.add_extra_param(name, value);
+            }
+            let carrier = Carrier(&self.inner.http);
+            request.request_async(&carrier).await.map_err(token_error)
+        });
+        tokio::time::timeout(EXCHANGE_TIME, redeemed)
+            .await
+            .unwrap_or(Err(TokenError::TimedOut))
     }
 
     /// Stores the new refresh token, and only then gives the access token out.

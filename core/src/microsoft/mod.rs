@@ -7,6 +7,7 @@ pub mod aadsts;
 mod aadsts_table;
 mod access_tokens;
 mod backoff;
+mod certificate;
 pub mod client_credential;
 pub mod cloud;
 pub mod connection;

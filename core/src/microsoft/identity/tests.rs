@@ -6,18 +6,11 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::{
-    digest,
-    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
-    rsa::{KeyPair, KeySize},
-    signature::KeyPair as _,
-};
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use aws_lc_rs::digest;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::DateTime;
 use serde_json::{Value, json};
+use tenantry_tests::certificates::{FIRST_PUBLIC_KEY, first, second};
 
 use super::*;
 use crate::{
@@ -389,21 +382,9 @@ async fn passing_failures_are_met_again_and_refusals_are_not() {
 
 #[tokio::test]
 async fn a_certificate_proves_the_registration_by_an_assertion() {
-    let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
-    let pkcs8: Pkcs8V1Der<'_> = key.as_der().unwrap();
-    let block = |label: &str, der: &[u8]| {
-        format!(
-            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-            STANDARD.encode(der)
-        )
-    };
-    let pem = format!(
-        "{}{}",
-        block("CERTIFICATE", b"a certificate"),
-        block("PRIVATE KEY", pkcs8.as_ref())
-    );
-    let credential = ClientCredential::with_certificate(CLIENT.to_owned(), &secret(&pem)).unwrap();
-    assert!(!format!("{credential:?}").contains(&STANDARD.encode(pkcs8.as_ref())));
+    let made = first();
+    let credential =
+        ClientCredential::with_certificate(CLIENT.to_owned(), &secret(&made.pem())).unwrap();
     let server = ScriptedServer::start(|_seen, before| token(before, &json!([]))).await;
     client(&server.origin, credential, &still())
         .access_token(&handle())
@@ -420,13 +401,13 @@ async fn a_certificate_proves_the_registration_by_an_assertion() {
     );
     let assertion = seen.field("client_assertion").unwrap();
     let header = jsonwebtoken::decode_header(&assertion).unwrap();
-    let thumbprint = digest::digest(&digest::SHA256, b"a certificate");
     assert_eq!(header.alg, jsonwebtoken::Algorithm::PS256);
-    assert_eq!(header.x5t_s256, Some(URL_SAFE_NO_PAD.encode(thumbprint)));
-    let public: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
-    let public =
-        jsonwebtoken::DecodingKey::from_rsa_pem(block("PUBLIC KEY", public.as_ref()).as_bytes())
-            .unwrap();
+    // As openssl computes it.
+    assert_eq!(
+        header.x5t_s256.as_deref(),
+        Some("ujgeazSCnPMHU2TcXd3q25VUeqSWu_glRzqCfTz0lzs")
+    );
+    let public = jsonwebtoken::DecodingKey::from_rsa_pem(FIRST_PUBLIC_KEY.as_bytes()).unwrap();
     let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::PS256);
     validation.validate_exp = false;
     validation.set_audience(&[format!("{}/{TENANT}/oauth2/v2.0/token", server.origin)]);
@@ -441,19 +422,63 @@ async fn a_certificate_proves_the_registration_by_an_assertion() {
         (claims["iat"].as_i64(), claims["exp"].as_i64()),
         (Some(NOW), Some(NOW + 540))
     );
+}
 
-    for broken in [
-        "",
-        &block("CERTIFICATE", b"c"),
-        &block("PRIVATE KEY", pkcs8.as_ref()),
-        "-----BEGIN CERTIFICATE-----",
-    ] {
-        assert!(ClientCredential::with_certificate(CLIENT.to_owned(), &secret(broken)).is_err());
-    }
-    let wrong = format!(
-        "{}{}",
-        block("CERTIFICATE", b"c"),
-        block("PRIVATE KEY", b"no key")
+/// A token endpoint at which of two certificates only the older one is registered.
+async fn without_the_newest() -> (ScriptedServer, ClientCredential) {
+    let server = ScriptedServer::start(|seen, before| {
+        let assertion = seen.field("client_assertion").unwrap();
+        let header = jsonwebtoken::decode_header(&assertion).unwrap();
+        if header.x5t_s256.as_deref() == Some("ujgeazSCnPMHU2TcXd3q25VUeqSWu_glRzqCfTz0lzs") {
+            token(before, &json!([]))
+        } else {
+            Answer::json(
+                401,
+                json!({"error": "invalid_client", "error_codes": [700_027]}),
+            )
+        }
+    })
+    .await;
+    let pem = format!("{}{}", second().pem(), first().pem());
+    let credential = ClientCredential::with_certificate(CLIENT.to_owned(), &secret(&pem)).unwrap();
+    (server, credential)
+}
+
+#[tokio::test]
+async fn the_next_certificate_is_tried_at_once_when_the_newest_is_not_registered() {
+    let (server, credential) = without_the_newest().await;
+    let client = client(&server.origin, credential.clone(), &still());
+    client.access_token(&handle()).await.unwrap();
+    assert_eq!(server.seen().len(), 2, "refused once, then accepted");
+    client.access_token(&handle()).await.unwrap();
+    assert_eq!(server.seen().len(), 3, "what worked is used first");
+    let status = credential.status(DateTime::from_timestamp(NOW, 0).unwrap());
+    assert_eq!((status.refusal, status.refused), (None, 1));
+}
+
+#[tokio::test]
+async fn c19_a_code_whose_certificate_was_refused_is_not_sent_again() {
+    let (server, credential) = without_the_newest().await;
+    let client = client(&server.origin, credential, &still());
+    let (code, verifier) = (secret("c0de"), secret("verifier"));
+    let redeemed = client.redeem_code(tenant(), &code, &verifier).await;
+    assert!(
+        matches!(redeemed, Err(ExchangeError::Refused(error)) if error.aadsts == Some(700_027))
     );
-    assert!(ClientCredential::with_certificate(CLIENT.to_owned(), &secret(&wrong)).is_err());
+    assert_eq!(server.seen().len(), 1);
+    client.access_token(&handle()).await.unwrap();
+    assert_eq!(server.seen().len(), 2, "the refusal is remembered");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_refused_and_alone_is_sent_once() {
+    let (server, _) = without_the_newest().await;
+    let pem = secret(&second().pem());
+    let credential = ClientCredential::with_certificate(CLIENT.to_owned(), &pem).unwrap();
+    let client = client(&server.origin, credential.clone(), &still());
+    client.access_token(&handle()).await.unwrap_err();
+    assert_eq!(server.seen().len(), 1);
+    let now = DateTime::from_timestamp(NOW, 0).unwrap();
+    let refusal = credential.status(now).refusal.unwrap();
+    assert_eq!((refusal.since, refusal.aadsts), (now, Some(700_027)));
 }

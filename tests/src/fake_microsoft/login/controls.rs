@@ -176,6 +176,14 @@ pub(super) fn secret_is_expired(cloud: &Cloud, client_id: &str) -> bool {
     expired.contains(client_id)
 }
 
+/// Takes a certificate of an app back: assertions by it are refused from now on.
+pub fn remove_certificate(cloud: &Cloud, client_id: &str, certificate_pem: &str) {
+    let mut certificates = cloud.login.certificates.lock().expect("certificates");
+    if let Some(of_app) = certificates.get_mut(client_id) {
+        of_app.retain(|registered| registered.pem != certificate_pem);
+    }
+}
+
 /// Has the stand-in play another national cloud: the resource id of its Graph, for example
 /// `https://graph.microsoft.us`.
 pub fn set_graph_resource(cloud: &Cloud, resource: &str) {
