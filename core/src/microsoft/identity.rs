@@ -35,6 +35,8 @@ pub use crate::microsoft::app_tokens::{AppToken, TokenError};
 
 /// Token answers are a few kilobytes.
 const ANSWER_LIMIT: usize = 256 * 1024;
+/// How often a request is sent again at once with another certificate of the registration.
+const MOST_OTHER_PROOFS: u32 = 5;
 /// What the sign-in leg asks for, beside `openid`, which the crate adds.
 const SIGN_IN_SCOPES: [&str; 2] = ["profile", "User.Read"];
 
@@ -289,11 +291,17 @@ impl IdentityClient {
     /// Asks for a token, and once more for each other certificate while the registration's newest one
     /// is refused.
     async fn ask_for_app_token(&self, tenant: TenantId) -> Result<TokenAnswer, TokenError> {
+        let mut left = MOST_OTHER_PROOFS;
         loop {
             let (mark, outcome) = self.ask_once(tenant).await?;
             match &outcome {
                 Ok(_) => self.inner.credential.accepted(mark),
-                Err(TokenError::Refused(error)) if self.note_refusal(mark, error) => continue,
+                Err(TokenError::Refused(error)) => {
+                    if self.note_refusal(mark, error) && left > 0 {
+                        left -= 1;
+                        continue;
+                    }
+                }
                 Err(_) => {}
             }
             return outcome;
