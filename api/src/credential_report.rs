@@ -43,8 +43,12 @@ fn detail(status: &CredentialStatus, now: DateTime<Utc>) -> String {
             .to_owned(),
         Some(end) if end <= now => format!("; expired {}", text(end)),
         Some(end) if end - now <= NOTICE => {
-            let days = (end - now).num_days();
-            format!("; expires {}, in {days} days", text(end))
+            let left = match (end - now).num_days() {
+                0 => "less than a day".to_owned(),
+                1 => "1 day".to_owned(),
+                days => format!("{days} days"),
+            };
+            format!("; expires {}, in {left}", text(end))
         }
         Some(end) => format!("; expires {}", text(end)),
     });
@@ -130,8 +134,13 @@ mod tests {
         );
         assert_eq!(
             left(0, 1),
-            (true, true, said("expires 2026-06-01T12:00:01Z, in 0 days"))
+            (
+                true,
+                true,
+                said("expires 2026-06-01T12:00:01Z, in less than a day")
+            )
         );
+        assert!(left(1, 0).2.ends_with(", in 1 day"));
         assert_eq!(
             left(0, 0),
             (false, true, said("expired 2026-06-01T12:00:00Z"))

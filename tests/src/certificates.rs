@@ -42,6 +42,12 @@ pub fn elliptic() -> TestCertificate {
     TestCertificate::new(pem!("elliptic.crt"), pem!("elliptic.key"))
 }
 
+/// A second certificate for the key of [`first`]; from 2026-05-01 without an end, as RFC 5280 writes it:
+/// 9999-12-31, 23:59:59.
+pub fn endless() -> TestCertificate {
+    TestCertificate::new(pem!("endless.crt"), pem!("first.key"))
+}
+
 /// The public key of [`first`].
 pub const FIRST_PUBLIC_KEY: &str = pem!("first.public");
 

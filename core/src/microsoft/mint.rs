@@ -24,6 +24,8 @@ use crate::{
     secrets::SecretText,
 };
 
+/// How often a request is sent again at once with another certificate of the registration.
+const MOST_OTHER_PROOFS: u32 = 5;
 /// How long the exchange of a refresh token may take: less than it is held.
 pub(crate) const EXCHANGE_TIME: Duration = Duration::from_secs(30);
 /// How long to wait for a process that exchanges the same token.
@@ -33,6 +35,9 @@ const HELD_LOOK: Duration = Duration::from_millis(100);
 /// How often the new token is offered to a store that fails, and the wait between.
 const KEEP_ATTEMPTS: u32 = 20;
 const KEEP_WAIT: Duration = Duration::from_secs(1);
+
+/// The form fields that prove a registration.
+type Proof = Vec<(&'static str, String)>;
 
 impl IdentityClient {
     /// The access token of a connection: from memory, or minted when there is none or it is due. Many
@@ -106,7 +111,8 @@ impl IdentityClient {
             Grant::AdminConsent => self.app_only(handle.tenant(), &self.inner.credential).await,
             Grant::OwnApplication => {
                 let registration = self.source.registration(handle).await?;
-                self.app_only(handle.tenant(), &registration).await
+                self.by_own_application(handle.tenant(), &registration)
+                    .await
             }
             Grant::Delegated => {
                 // On a task of its own: whoever asked may be gone while the new refresh token is on
@@ -120,49 +126,63 @@ impl IdentityClient {
         }
     }
 
-    async fn app_only(
+    /// An app-only token by a registration of somebody else's.
+    async fn by_own_application(
         &self,
         tenant: TenantId,
         registration: &ClientCredential,
     ) -> Result<TokenAnswer, TokenError> {
-        let client = self.protocol(tenant, registration.client_id());
-        let client = &client;
-        self.proving(tenant, registration, |proof| async move {
-            let mut request = client
-                .exchange_client_credentials()
-                .add_scope(Scope::new(self.inner.profile.default_scope()));
-            for (name, value) in proof {
-                request = request.add_extra_param(name, value);
-            }
-            let carrier = Carrier(&self.inner.http);
-            request.request_async(&carrier).await.map_err(token_error)
-        })
-        .await
+        let endpoint = self.inner.profile.token_endpoint(tenant);
+        let proof = registration
+            .proof(endpoint.as_str(), self.inner.clock.now())
+            .map_err(TokenError::Credential)?;
+        self.app_only(tenant, registration.client_id(), proof).await
     }
 
-    /// Sends a request with a proof of the registration, and once more for each other certificate while
-    /// the newest one is refused.
-    async fn proving<F>(
+    async fn app_only(
         &self,
         tenant: TenantId,
-        registration: &ClientCredential,
-        send: impl Fn(Vec<(&'static str, String)>) -> F,
+        client_id: &str,
+        proof: Proof,
+    ) -> Result<TokenAnswer, TokenError> {
+        let client = self.protocol(tenant, client_id);
+        let mut request = client
+            .exchange_client_credentials()
+            .add_scope(Scope::new(self.inner.profile.default_scope()));
+        for (name, value) in proof {
+            request = request.add_extra_param(name, value);
+        }
+        let carrier = Carrier(&self.inner.http);
+        request.request_async(&carrier).await.map_err(token_error)
+    }
+
+    /// Sends a request with a proof of the installation's registration, and once more for each other
+    /// certificate while the newest one is refused.
+    async fn as_installation<F>(
+        &self,
+        tenant: TenantId,
+        send: impl Fn(Proof) -> F,
     ) -> Result<TokenAnswer, TokenError>
     where
         F: Future<Output = Result<TokenAnswer, TokenError>>,
     {
         let endpoint = self.inner.profile.token_endpoint(tenant);
+        let credential = &self.inner.credential;
+        let mut left = MOST_OTHER_PROOFS;
         loop {
             let now = self.inner.clock.now();
-            let proof = registration
+            let proof = credential
                 .proof(endpoint.as_str(), now)
                 .map_err(TokenError::Credential)?;
             let mark = Mark::of(&proof);
             let outcome = send(proof).await;
             match &outcome {
-                Ok(_) => registration.accepted(mark),
-                Err(TokenError::Refused(error)) if registration.refused(mark, error, now) => {
-                    continue;
+                Ok(_) => credential.accepted(mark),
+                Err(TokenError::Refused(error)) => {
+                    if credential.refused(mark, error, now) && left > 0 {
+                        left -= 1;
+                        continue;
+                    }
                 }
                 Err(_) => {}
             }
@@ -221,7 +241,7 @@ impl IdentityClient {
         let token = RefreshToken::new(token.expose().to_owned());
         let (client, token) = (&client, &token);
         // A refused certificate leaves the refresh token unused.
-        let redeemed = self.proving(tenant, &self.inner.credential, |proof| async move {
+        let redeemed = self.as_installation(tenant, |proof| async move {
             let mut request = client.exchange_refresh_token(token);
             for (name, value) in proof {
                 request = request.add_extra_param(name, value);

@@ -1,6 +1,8 @@
 //! Certificates made with openssl; what must be read off them is what openssl says.
 
-use tenantry_tests::certificates::{ENCRYPTED_KEYS, elliptic, expired, first, second, weak};
+use tenantry_tests::certificates::{
+    ENCRYPTED_KEYS, elliptic, endless, expired, first, second, weak,
+};
 
 use super::*;
 
@@ -66,6 +68,21 @@ fn the_blocks_of_a_file_may_stand_in_any_order_with_text_between_them() {
         let alone = read_all(&alone.pem()).unwrap();
         assert_eq!(certificate.key.as_bytes(), alone[0].key.as_bytes());
     }
+}
+
+#[test]
+fn two_certificates_of_one_key_may_stand_with_it_once() {
+    let text = format!("{}{}", first().pem(), endless().certificate);
+    let read = read_all(&text).unwrap();
+    let [_, endless] = read.as_slice() else {
+        panic!("{read:?}")
+    };
+    assert_eq!(endless.begins, time("2026-05-01T00:00:00Z"));
+    assert_eq!(endless.ends, time("9999-12-31T23:59:59Z"));
+    assert_eq!(endless.key.as_bytes(), read[0].key.as_bytes());
+    // The same certificate twice is one.
+    let twice = format!("{}{}", first().pem(), first().pem());
+    assert_eq!(read_all(&twice).unwrap().len(), 1);
 }
 
 #[test]
