@@ -76,7 +76,7 @@ impl IdentityClient {
         registration: &ClientCredential,
     ) -> Result<Arc<AccessToken>, TokenError> {
         let answer = self
-            .patiently(|| self.app_only(tenant, registration))
+            .patiently(|| self.by_own_application(tenant, registration))
             .await?;
         Ok(Arc::new(AccessToken::of(answer, self.inner.clock.now())))
     }
@@ -108,7 +108,11 @@ impl IdentityClient {
 
     async fn ask_for_token(&self, handle: &ConnectionHandle) -> Result<TokenAnswer, TokenError> {
         match handle.grant() {
-            Grant::AdminConsent => self.app_only(handle.tenant(), &self.inner.credential).await,
+            Grant::AdminConsent => {
+                let (tenant, client_id) = (handle.tenant(), self.client_id());
+                self.as_installation(tenant, |proof| self.app_only(tenant, client_id, proof))
+                    .await
+            }
             Grant::OwnApplication => {
                 let registration = self.source.registration(handle).await?;
                 self.by_own_application(handle.tenant(), &registration)
