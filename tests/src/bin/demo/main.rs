@@ -1,13 +1,14 @@
-//! `cargo demo`: a stand-in for Microsoft's cloud, the real server on SQLite, and five tenants of
+//! `cargo demo`: a stand-in for Microsoft's cloud, the real server on SQLite, and seven tenants of
 //! different kinds that are connected through the public API as a technician would.
 //!
 //! With `--once` it ends after the summary, with an error when anything went wrong; otherwise it
 //! keeps serving until Ctrl-C.
 
+mod api;
+mod server;
+
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    path::Path,
-    process::{Child, Command, Stdio},
+    io::Write as _,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,16 +16,21 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use tenantry_tests::{
-    app::{BASE, CLIENT_ID, CLIENT_SECRET, binary},
+    app::{BASE, CLIENT_ID, CLIENT_SECRET},
     browser::Browser,
     fake_microsoft::{
-        FakeMicrosoft, Ports,
+        FakeMicrosoft, INITIAL_APP_ROLES, Ports,
         faults::{Fault, FaultRule},
         seed::TenantSeed,
         state::{Decision, Tenant},
     },
 };
 use tokio::signal::unix::{SignalKind, signal};
+
+use self::{
+    api::{Api, client, text},
+    server::Setting,
+};
 
 /// Where the demo is reached; a port that is taken is replaced by a free one.
 const PORT: u16 = 8080;
@@ -128,7 +134,19 @@ struct Member {
     what: &'static str,
     /// Final state of the run, and the one data set that differs from `completed`.
     ends: (&'static str, Option<(&'static str, &'static str)>),
-    declines_first: bool,
+    way: Way,
+}
+
+/// How a tenant comes to be connected.
+enum Way {
+    /// Its administrator accepts the application's permissions.
+    AdminConsent,
+    /// The same, but declines at first.
+    DeclinesFirst,
+    /// It is read as the administrator who signs in.
+    Delegated,
+    /// With an app registration of the customer's own: client id and secret.
+    OwnApplication(&'static str, &'static str),
 }
 
 fn cast(microsoft: &FakeMicrosoft) -> Vec<Member> {
@@ -141,7 +159,7 @@ fn cast(microsoft: &FakeMicrosoft) -> Vec<Member> {
                 .decision(accept.clone())),
             what: "20,000 users",
             ends: ("completed", None),
-            declines_first: false,
+            way: Way::AdminConsent,
         },
         Member {
             tenant: add(TenantSeed::new("Fabrikam", "fabrikam.example")
@@ -150,7 +168,7 @@ fn cast(microsoft: &FakeMicrosoft) -> Vec<Member> {
                 .decision(accept.clone())),
             what: "without Intune",
             ends: ("completed", Some(("devices", "skipped"))),
-            declines_first: false,
+            way: Way::AdminConsent,
         },
         Member {
             tenant: add(TenantSeed::new("Woodgrove", "woodgrove.example")
@@ -160,7 +178,7 @@ fn cast(microsoft: &FakeMicrosoft) -> Vec<Member> {
                 ))),
             what: "one permission withheld",
             ends: ("completedWithWarnings", Some(("secureScores", "failed"))),
-            declines_first: false,
+            way: Way::AdminConsent,
         },
         Member {
             tenant: add(TenantSeed::new("Tailspin", "tailspin.example")
@@ -168,7 +186,7 @@ fn cast(microsoft: &FakeMicrosoft) -> Vec<Member> {
                 .decision(accept)),
             what: "throttled by Microsoft",
             ends: ("completed", None),
-            declines_first: false,
+            way: Way::AdminConsent,
         },
         Member {
             tenant: add(TenantSeed::new("Litware", "litware.example")
@@ -176,9 +194,31 @@ fn cast(microsoft: &FakeMicrosoft) -> Vec<Member> {
                 .decision(Decision::DeclineConsent)),
             what: "declined at first",
             ends: ("completed", None),
-            declines_first: true,
+            way: Way::DeclinesFirst,
+        },
+        Member {
+            tenant: add(TenantSeed::new("Adatum", "adatum.example")
+                .users(80)
+                .decision(Decision::Accept)),
+            what: "read as its administrator",
+            ends: ("completed", None),
+            way: Way::Delegated,
+        },
+        Member {
+            tenant: add(TenantSeed::new("Wingtip", "wingtip.example").users(45)),
+            what: "with its own app registration, no browser",
+            ends: ("completed", None),
+            way: Way::OwnApplication(
+                "3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6b",
+                "demo~the-customers-own-secret",
+            ),
         },
     ];
+    for member in &cast {
+        if let Way::OwnApplication(client_id, secret) = member.way {
+            microsoft.register_tenant_app(&member.tenant, client_id, secret, &INITIAL_APP_ROLES);
+        }
+    }
     for (part, times) in [("/users?", 1), ("/groups/delta", 2)] {
         microsoft.cloud().faults.script(FaultRule {
             server: "graph",
@@ -196,42 +236,40 @@ fn cast(microsoft: &FakeMicrosoft) -> Vec<Member> {
     cast
 }
 
-/// Creates the customer, asks for the link and opens it as the administrator.
+/// Creates the customer, and connects the tenant as technician and administrator would.
 async fn connect(api: &Api, member: &Member) -> Result<()> {
     let tenant = &member.tenant;
-    let customer = api.create_customer(&tenant.display_name).await?;
-    let started = api.connect(&customer, first_domain(tenant)?).await?;
+    let (name, what) = (&tenant.display_name, member.what);
+    let customer = api.create_customer(name).await?;
+    let domain = first_domain(tenant)?;
+    let way = match member.way {
+        Way::AdminConsent | Way::DeclinesFirst => json!({}),
+        Way::Delegated => json!({"connectionType": "delegated"}),
+        Way::OwnApplication(client_id, secret) => json!({
+            "connectionType": "applicationCredentials",
+            "credentials": {"clientId": client_id, "clientSecret": secret},
+        }),
+    };
+    let started = api.connect_by(&customer, domain, &way).await?;
+    if started["authorizationUrl"].is_null() {
+        ensure!(started["status"] == "connected", "{name}: {started}");
+        println!("  {name:<10} connected ({what})");
+        return Ok(());
+    }
     let link = text(&started, "authorizationUrl")?;
-    let page = Browser::new().open(&link).await;
-    if member.declines_first {
+    let mut page = Browser::new().open(&link).await;
+    if matches!(member.way, Way::DeclinesFirst) {
         println!(
-            "  {:<10} the administrator declined: {}",
-            tenant.display_name,
+            "  {name:<10} the administrator declined: {}",
             reason(&page.text())
         );
         *tenant.decision.write().expect("decision") = Decision::Accept;
-        let again = Browser::new().open(&link).await;
-        ensure!(
-            again.status == 200,
-            "{}: {} {}",
-            tenant.display_name,
-            again.url,
-            again.text()
-        );
-        println!(
-            "  {:<10} … opened the same link again and accepted",
-            tenant.display_name
-        );
-    } else {
-        ensure!(
-            page.status == 200,
-            "{}: {} {}",
-            tenant.display_name,
-            page.url,
-            page.text()
-        );
-        println!("  {:<10} connected ({})", tenant.display_name, member.what);
+        page = Browser::new().open(&link).await;
+        println!("  {name:<10} … opened the same link again");
     }
+    let is_connected = page.status == 200 && page.text().contains("is connected to");
+    ensure!(is_connected, "{name}: {} {}", page.url, page.text());
+    println!("  {name:<10} connected ({what})");
     Ok(())
 }
 
@@ -354,182 +392,6 @@ fn ended_as_expected(member: &Member, status: &Value) -> bool {
         println!("             expected {state}, found {status:#}");
     }
     fits
-}
-
-/// The server's settings and where it runs.
-struct Setting<'a> {
-    microsoft: &'a FakeMicrosoft,
-    folder: &'a Path,
-    port: u16,
-}
-
-impl Setting<'_> {
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TENANTRY_")) {
-            command.env_remove(name);
-        }
-        command
-            .args(arguments)
-            .current_dir(self.folder)
-            .env(
-                "TENANTRY_DATABASE_URL",
-                format!("sqlite://{}", self.folder.join("tenantry.db").display()),
-            )
-            .env("TENANTRY_LISTEN", format!("127.0.0.1:{}", self.port))
-            .env(
-                "TENANTRY_PUBLIC_URL",
-                format!("http://localhost:{}", self.port),
-            )
-            .env("TENANTRY_MICROSOFT_CLIENT_ID", CLIENT_ID)
-            .env("TENANTRY_MICROSOFT_CLIENT_SECRET", CLIENT_SECRET)
-            .env(
-                "TENANTRY_MICROSOFT_AUTHORITY_URL",
-                self.microsoft.login_url(),
-            )
-            .env("TENANTRY_MICROSOFT_GRAPH_URL", self.microsoft.graph_url())
-            .env("TENANTRY_LOG", "warn,tenantry=info");
-        command
-    }
-
-    fn admin(&self, arguments: &[&str]) -> Result<Value> {
-        let output = self
-            .command(&[&["admin"], arguments].concat())
-            .output()
-            .context("the tenantry binary")?;
-        ensure!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(serde_json::from_slice(&output.stdout)?)
-    }
-
-    /// Starts the server and waits until it listens. Its log goes to a file in the folder.
-    fn serve(&self) -> Result<Server> {
-        let mut child = self
-            .command(&["serve"])
-            .env("TENANTRY_LOG", "info")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("the tenantry binary")?;
-        let stderr = child.stderr.take().context("the server's log")?;
-        let mut log = std::fs::File::create(self.folder.join("server.log"))?;
-        let (listening, heard) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if line.contains("listening") {
-                    let _nobody_waits = listening.send(());
-                }
-                let _disk_full = writeln!(log, "{line}");
-            }
-        });
-        let mut server = Server { child };
-        if heard.recv_timeout(Duration::from_secs(30)).is_err() {
-            let log = std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default();
-            server.stop()?;
-            bail!("the server did not come up:\n{log}");
-        }
-        Ok(server)
-    }
-}
-
-/// The server's process; it ends with this value.
-struct Server {
-    child: Child,
-}
-
-impl Server {
-    fn stop(&mut self) -> Result<()> {
-        let pid = self.child.id().to_string();
-        let _already_gone = Command::new("kill")
-            .args(["-TERM", &pid])
-            .stderr(Stdio::null())
-            .status();
-        self.child.wait().context("the server's end")?;
-        Ok(())
-    }
-
-    async fn ended(&mut self) -> std::process::ExitStatus {
-        loop {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _already_gone = self.child.kill();
-    }
-}
-
-/// The public API, as a technician's script would call it.
-struct Api {
-    http: reqwest::Client,
-    base: String,
-    key: String,
-}
-
-impl Api {
-    async fn call(&self, request: reqwest::RequestBuilder) -> Result<Value> {
-        let response = request.bearer_auth(&self.key).send().await?;
-        let status = response.status();
-        let body: Value = response.json().await?;
-        ensure!(status.is_success(), "{status}: {body:#}");
-        Ok(body)
-    }
-
-    async fn get(&self, path: &str) -> Result<Value> {
-        self.call(self.http.get(format!("{}{BASE}{path}", self.base)))
-            .await
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        self.call(
-            self.http
-                .post(format!("{}{BASE}{path}", self.base))
-                .json(body),
-        )
-        .await
-    }
-
-    async fn create_customer(&self, name: &str) -> Result<String> {
-        text(
-            &self.post("/customers", &json!({"name": name})).await?,
-            "id",
-        )
-    }
-
-    async fn connect(&self, customer: &str, tenant: &str) -> Result<Value> {
-        self.post(
-            "/tenants/connect",
-            &json!({"customerId": customer, "tenant": tenant}),
-        )
-        .await
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the ban guards the product's outgoing calls; this is its caller"
-)]
-fn client() -> Result<reqwest::Client> {
-    Ok(reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(30))
-        .build()?)
-}
-
-fn text(value: &Value, name: &str) -> Result<String> {
-    let found = value[name]
-        .as_str()
-        .with_context(|| format!("no {name} in {value}"))?;
-    Ok(found.to_owned())
 }
 
 fn first_domain(tenant: &Tenant) -> Result<&str> {
