@@ -123,7 +123,7 @@ async fn describe(
     graph: &GraphClient,
     handle: &ConnectionHandle,
 ) -> Result<Organization, GraphError> {
-    let session = graph.session(handle);
+    let session = graph.session(handle).for_a_person();
     let url = session.v1("organization?$select=id,displayName,verifiedDomains");
     let body = session
         .get(&url, Workload::Identity, &Meter::default())
