@@ -80,6 +80,9 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     tasks.spawn(maintenance::run(services.clone(), stopped.clone()));
+    if !is_sqlite {
+        tasks.spawn(services.governor.clone().share(stopped.clone()));
+    }
     if role.works()
         && let Some(worker) = services.worker()
     {

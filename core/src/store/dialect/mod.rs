@@ -6,7 +6,10 @@ mod sqlite;
 
 use std::borrow::Cow;
 
-use super::{Conn, Global, Scoped, StoreError, types::StoredUuid};
+use super::{
+    Conn, Global, Scoped, StoreError,
+    types::{StoredTime, StoredUuid},
+};
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
     names::without_nul,
@@ -60,7 +63,7 @@ pub(crate) struct Claimed {
     #[diesel(sql_type = diesel::sql_types::Integer)]
     pub(crate) attempts: i32,
     #[diesel(sql_type = super::types::DbTs)]
-    pub(crate) due_at: super::types::StoredTime,
+    pub(crate) due_at: StoredTime,
 }
 
 /// Writes objects: new ones in, changed ones over, unchanged ones of the same read untouched. The keys
@@ -295,5 +298,21 @@ pub(crate) fn lease_is_held(
     match &mut tx.conn {
         Conn::Sqlite(conn) => sqlite::lease_is_held(conn, id, fence),
         Conn::Postgres(conn) => postgres::lease_is_held(conn, id, fence),
+    }
+}
+
+/// The present moment of the database.
+#[derive(diesel::QueryableByName)]
+struct Moment {
+    #[diesel(sql_type = super::types::DbTs)]
+    now: StoredTime,
+}
+
+/// Keeps all other processes from sharing out Microsoft's budgets until this transaction ends, and
+/// tells the present moment of the database.
+pub(crate) fn begin_sharing(tx: &mut Global<'_>) -> Result<StoredTime, StoreError> {
+    match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::begin_sharing(conn),
+        Conn::Postgres(conn) => postgres::begin_sharing(conn),
     }
 }

@@ -5,12 +5,14 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Integer, Nullable, Text},
 };
 
-use super::{Claimed, FoundObject, MemberRow, NewWork, ObjectRow, OrgWork, Target, Urgency};
+use super::{
+    Claimed, FoundObject, MemberRow, Moment, NewWork, ObjectRow, OrgWork, Target, Urgency,
+};
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
     store::{
         StoreError,
-        types::{DbUuid, StoredUuid},
+        types::{DbUuid, StoredTime, StoredUuid},
     },
 };
 
@@ -253,4 +255,16 @@ pub(super) fn lease_is_held(
     .get_result(conn)
     .optional()?;
     Ok(row.is_some_and(|row| row.held))
+}
+
+/// Any number that nothing else in this database locks by.
+const SHARING: i64 = 0x7e4a_0b1d_6e75;
+
+pub(super) fn begin_sharing(conn: &mut PgConnection) -> Result<StoredTime, StoreError> {
+    sql_query("SELECT pg_advisory_xact_lock($1)")
+        .bind::<BigInt, _>(SHARING)
+        .execute(conn)?;
+    // The clock after the wait for the lock, not that of the transaction's beginning.
+    let moment: Moment = sql_query("SELECT clock_timestamp() AS now").get_result(conn)?;
+    Ok(moment.now)
 }

@@ -10,7 +10,9 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use super::{Claimed, FoundObject, MemberRow, NewWork, ObjectRow, OrgWork, Target, Urgency};
+use super::{
+    Claimed, FoundObject, MemberRow, Moment, NewWork, ObjectRow, OrgWork, Target, Urgency,
+};
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
     store::{
@@ -347,4 +349,10 @@ pub(super) fn lease_is_held(
     .get_result(conn)
     .optional()?;
     Ok(row.is_some_and(|row| row.held))
+}
+
+pub(super) fn begin_sharing(conn: &mut SqliteConnection) -> Result<StoredTime, StoreError> {
+    // The transaction is the only writer already.
+    let moment: Moment = sql_query(concat!("SELECT ", now!(), " AS now")).get_result(conn)?;
+    Ok(moment.now)
 }
