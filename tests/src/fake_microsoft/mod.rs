@@ -16,7 +16,7 @@ pub mod state;
 mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeSet,
     io,
     net::{Ipv4Addr, TcpListener},
     sync::{
@@ -31,7 +31,7 @@ use uuid::Uuid;
 use faults::Faults;
 use gate::Gate;
 use seed::TenantSeed;
-use state::{App, Cloud, Tenant};
+use state::{App, Cloud, Grant, Tenant};
 
 /// Application permissions of the seven initial data sets.
 pub const INITIAL_APP_ROLES: [&str; 8] = [
@@ -111,12 +111,42 @@ impl FakeMicrosoft {
         let app = App {
             client_id: client_id.to_owned(),
             client_secret: secret.to_owned(),
+            only_tenant: None,
             redirect_uris: vec![redirect_uri.to_owned()],
             app_roles: roles.collect(),
             scopes: scopes.map(ToString::to_string).collect(),
         };
         let mut apps = self.cloud.apps.write().expect("apps");
         apps.insert(client_id.to_owned(), app);
+    }
+
+    /// Registers a customer's own app: for one tenant alone, without a redirect URI, with these
+    /// application permissions already granted there. The secret has an id besides its value:
+    /// `login::secret_id`.
+    pub fn register_tenant_app(
+        &self,
+        tenant: &Tenant,
+        client_id: &str,
+        secret: &str,
+        roles: &[&str],
+    ) {
+        let app_roles: BTreeSet<String> = roles.iter().map(ToString::to_string).collect();
+        let app = App {
+            client_id: client_id.to_owned(),
+            client_secret: secret.to_owned(),
+            only_tenant: Some(tenant.id),
+            redirect_uris: Vec::new(),
+            app_roles: app_roles.clone(),
+            scopes: BTreeSet::new(),
+        };
+        let grant = Grant {
+            app_roles,
+            ..Grant::default()
+        };
+        let mut apps = self.cloud.apps.write().expect("apps");
+        apps.insert(client_id.to_owned(), app);
+        let mut grants = tenant.grants.lock().expect("grants");
+        grants.insert(client_id.to_owned(), grant);
     }
 
     /// Generates a tenant and makes it reachable.
@@ -157,7 +187,8 @@ impl Cloud {
             gate: Gate::default(),
             activity: tokio::sync::Notify::new(),
             clock_offset_seconds: AtomicI64::new(0),
-            budgets: Mutex::new(HashMap::new()),
+            moments: AtomicU64::new(0),
+            budgets: Mutex::default(),
             login: login::LoginState::default(),
         }
     }
@@ -180,6 +211,11 @@ impl Cloud {
     pub fn advance_seconds(&self, seconds: i64) {
         self.clock_offset_seconds
             .fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// The next of a row of moments. It tells what came first where seconds are too coarse.
+    pub fn next_moment(&self) -> u64 {
+        self.moments.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Notes something a client must never do. A test asserts that there is none.

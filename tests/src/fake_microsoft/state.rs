@@ -11,7 +11,7 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    directory::Directory, faults::Faults, gate::Gate, graph::throttle::Budget, login::LoginState,
+    directory::Directory, faults::Faults, gate::Gate, graph::throttle::Budgets, login::LoginState,
     reports::ReportDownload,
 };
 
@@ -52,17 +52,21 @@ pub struct Cloud {
     pub activity: tokio::sync::Notify,
     /// Seconds that tests put on top of the real time.
     pub clock_offset_seconds: std::sync::atomic::AtomicI64,
-    /// Resource units that tenants may use, where a test limits them.
-    pub budgets: Mutex<HashMap<Uuid, Budget>>,
+    /// How many moments there have been: see `Cloud::next_moment`.
+    pub moments: std::sync::atomic::AtomicU64,
+    /// Resource units that apps may use, where a test limits them.
+    pub budgets: Mutex<Budgets>,
     /// What only the login server keeps, and what tests have it do.
     pub login: LoginState,
 }
 
-/// An app registration (multi-tenant, confidential).
+/// An app registration (confidential).
 #[derive(Clone)]
 pub struct App {
     pub client_id: String,
     pub client_secret: String,
+    /// The tenant of a registration for that tenant alone. None: for any tenant.
+    pub only_tenant: Option<Uuid>,
     pub redirect_uris: Vec<String>,
     /// Application permissions in the registration, by name: what `.default` asks for.
     pub app_roles: BTreeSet<String>,
@@ -121,7 +125,8 @@ pub enum Decision {
     DeclineConsent,
     /// The consent page sends this AADSTS code instead of success (for example 90094, 90095).
     ConsentError(u32),
-    /// Accept, but withhold these application permissions (a registration that changed meanwhile).
+    /// Accept, but withhold these permissions, application or delegated (a registration that changed
+    /// meanwhile).
     AcceptWithout(BTreeSet<String>),
 }
 
@@ -136,15 +141,24 @@ pub struct Grant {
     pub lag_without_roles: bool,
 }
 
-/// An authorization code and everything it is bound to.
+/// Who signed in where, for which app, and what was asked for.
 #[derive(Clone)]
-pub struct IssuedCode {
+pub struct SignIn {
     pub tenant: Uuid,
     pub person: Person,
     pub client_id: String,
-    pub redirect_uri: String,
+    /// As it was asked for, with the scopes of OpenID Connect.
     pub scope: String,
     pub nonce: Option<String>,
+    /// The moment of the sign-in, by `Cloud::next_moment`.
+    pub moment: u64,
+}
+
+/// An authorization code and everything it is bound to.
+#[derive(Clone)]
+pub struct IssuedCode {
+    pub sign_in: SignIn,
+    pub redirect_uri: String,
     pub code_challenge: Option<String>,
     pub redeemed: bool,
     /// Unix seconds.
@@ -163,6 +177,10 @@ pub struct AccessToken {
     /// Delegated permissions and who signed in (user tokens).
     pub scopes: BTreeSet<String>,
     pub person: Option<Person>,
+    /// The moment of issue, by `Cloud::next_moment`.
+    pub issued: u64,
+    /// The moment when that person signed in; that of issue for app-only tokens.
+    pub signed_in: u64,
     /// Unix seconds.
     pub expires_at: i64,
 }

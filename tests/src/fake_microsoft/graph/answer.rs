@@ -1,8 +1,9 @@
 //! What Graph answers: bodies, headers and the shape of its errors.
 
 use actix_web::{HttpResponse, http::StatusCode};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::DateTime;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 const JSON: &str = "application/json;odata.metadata=minimal;odata.streaming=true;\
@@ -101,6 +102,22 @@ impl Ids {
             "Bearer realm=\"\", authorization_uri=\"{login_origin}/common/oauth2/authorize\", \
              client_id=\"{}\"",
             super::super::state::GRAPH_APP_ID
+        );
+        self.error(401, "InvalidAuthenticationToken", message)
+            .header("WWW-Authenticate", challenge)
+    }
+
+    /// 401 with claims that a new token has to bring (continuous access evaluation,
+    /// <https://learn.microsoft.com/entra/identity-platform/claims-challenge>).
+    pub fn challenged(&self, login_origin: &str, claims: &Value) -> Answer {
+        let message = "Continuous access evaluation resulted in challenge with result: \
+            InteractionRequired and code: TokenCreatedWithOutdatedPolicies";
+        let challenge = format!(
+            "Bearer realm=\"\", authorization_uri=\"{login_origin}/common/oauth2/authorize\", \
+             client_id=\"{}\", errorDescription=\"{message}\", error=\"insufficient_claims\", \
+             claims=\"{}\"",
+            super::super::state::GRAPH_APP_ID,
+            STANDARD.encode(claims.to_string()),
         );
         self.error(401, "InvalidAuthenticationToken", message)
             .header("WWW-Authenticate", challenge)

@@ -32,14 +32,12 @@ use uuid::Uuid;
 use super::{
     directory::ObjectKind,
     faults::{self, Fault, percent_decoded},
+    login,
     state::{AccessToken, Cloud, LoggedRequest},
 };
 use answer::{Answer, Ids};
 use batch::Item;
 use call::{Call, Headers};
-
-/// The one audience that access tokens for Graph have.
-pub const AUDIENCE: &str = "https://graph.microsoft.com";
 
 const BATCH: &str = "/v1.0/$batch";
 
@@ -186,7 +184,7 @@ fn authenticate(cloud: &Cloud, headers: &Headers, ids: &Ids) -> Result<AccessTok
     let Some(token) = known else {
         return refused("CompactToken parsing failed with error code: 80049217");
     };
-    if token.audience != AUDIENCE {
+    if token.audience != login::graph_resource(cloud) {
         return refused("Access token validation failure. Invalid audience.");
     }
     if token.expires_at <= ids.now {
@@ -195,7 +193,10 @@ fn authenticate(cloud: &Cloud, headers: &Headers, ids: &Ids) -> Result<AccessTok
     if cloud.tenant(token.tenant).is_none() {
         return refused("Access token validation failure. Invalid tenant.");
     }
-    Ok(token)
+    match login::challenged(cloud, &token) {
+        Some(claims) => Err(ids.challenged(&cloud.login_origin, &claims)),
+        None => Ok(token),
+    }
 }
 
 fn answer_item(cloud: &Cloud, token: &AccessToken, item: &Item, fault: Option<Fault>) -> Answer {

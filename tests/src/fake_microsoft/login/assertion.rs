@@ -16,7 +16,8 @@ const LONGEST_LIFE: i64 = 600;
 /// Tolerated difference of clocks, in seconds.
 const SKEW: i64 = 300;
 
-/// Checks an assertion. Errors: 700027 signature or certificate, 50012 claims, 700024 time.
+/// Checks an assertion. Errors: 700027 signature or certificate, 7000222 certificate expired, 50012
+/// claims, 700024 time.
 pub(super) fn check(incoming: &Incoming<'_>, app: &App, assertion: &str) -> Result<(), Failure> {
     let malformed = || Failure::new(50_012).saying("The client assertion is malformed.");
     let mut parts = assertion.rsplitn(2, '.');
@@ -73,12 +74,18 @@ fn check_claims(incoming: &Incoming<'_>, app: &App, claims: &Value) -> Result<()
 
 /// The registered key whose thumbprint the header names.
 fn signing_key(incoming: &Incoming<'_>, app: &App, header: &Value) -> Result<DecodingKey, Failure> {
-    for pem in controls::certificates(incoming.cloud, &app.client_id) {
-        let der = der_of_pem(&pem).unwrap_or_default();
+    for certificate in controls::certificates(incoming.cloud, &app.client_id) {
+        let der = der_of_pem(&certificate.pem).unwrap_or_default();
         let sha256 = URL_SAFE_NO_PAD.encode(digest(&SHA256, &der));
         let sha1 = URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &der));
         let named =
             header["x5t#S256"].as_str() == Some(&sha256) || header["x5t"].as_str() == Some(&sha1);
+        if named && certificate.expired {
+            return Err(Failure::new(7_000_222).saying(format!(
+                "The provided client certificate keys for app '{}' are expired.",
+                app.client_id
+            )));
+        }
         if named && let Some(key) = public_key(&der) {
             return Ok(DecodingKey::from_rsa_der(key));
         }

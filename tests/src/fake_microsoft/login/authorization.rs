@@ -74,6 +74,32 @@ impl Back {
 }
 
 impl Authorization {
+    /// Whether the consent page is to be shown whatever is granted.
+    pub(super) fn wants_consent(&self) -> bool {
+        self.prompt.as_deref() == Some("consent")
+    }
+
+    /// What an acceptance grants: the scopes by their short names, those of the registration for
+    /// `.default`.
+    pub(super) fn scopes(&self) -> BTreeSet<String> {
+        let mut scopes: BTreeSet<String> = self
+            .scope
+            .split_whitespace()
+            .map(|scope| short_name(scope).to_owned())
+            .collect();
+        if scopes.remove(".default") {
+            scopes.extend(self.app.scopes.iter().cloned());
+        }
+        scopes
+    }
+
+    /// The delegated Graph permissions among them.
+    pub(super) fn permissions(&self) -> BTreeSet<String> {
+        let mut permissions = self.scopes();
+        permissions.retain(|name| !OIDC_SCOPES.contains(&name.as_str()));
+        permissions
+    }
+
     /// Delegated Graph permissions asked for by name.
     pub(super) fn graph_scopes(&self) -> BTreeSet<String> {
         let names = self

@@ -12,10 +12,10 @@ use super::{
     controls::{self, scripted},
     errors::Failure,
     incoming::Incoming,
-    pages, people,
+    pages, people, policies,
     redirects::remember,
 };
-use crate::fake_microsoft::state::{Cloud, Decision, IssuedCode, Person, Tenant};
+use crate::fake_microsoft::state::{Cloud, Decision, IssuedCode, Person, SignIn, Tenant};
 
 /// `GET /{tenant}/oauth2/v2.0/authorize`, and the POST of the account page.
 pub(super) fn answer(incoming: &Incoming<'_>) -> HttpResponse {
@@ -55,43 +55,58 @@ fn at_tenant(
     let decision = tenant.decision.read().expect("decision").clone();
     let first = || tenant.people.read().expect("people").first().cloned();
     let asks_consent = asks_consent(tenant, request);
-    let person = match &decision {
-        Decision::Ask => {
-            let hinted = request
-                .login_hint
-                .as_deref()
-                .filter(|_| incoming.method == "GET");
-            return match incoming.form.get("account").or(hinted) {
-                None => pages::choose_account(tenant, &incoming.path_and_query),
-                Some("cancel") => request.back.cancelled(),
-                Some(account) => {
-                    let person = people::of_account(cloud, tenant, account);
-                    let mut response = sign_in(cloud, tenant, request, person);
-                    remember(&mut response, tenant.id, account);
-                    response
-                }
-            };
-        }
+    let mut withheld = BTreeSet::new();
+    let person = match decision {
+        Decision::Ask => return ask(incoming, tenant, request),
         Decision::CancelSignIn => return request.back.cancelled(),
         Decision::DeclineConsent if asks_consent => {
             return request.back.refuse(cloud, &Failure::new(65_004));
         }
         Decision::ConsentError(aadsts) if asks_consent => {
-            return request.back.refuse(cloud, &Failure::new(*aadsts));
+            return request.back.refuse(cloud, &Failure::new(aadsts));
         }
-        Decision::AcceptAs(upn) => people::find(cloud, tenant, upn),
-        Decision::Accept
-        | Decision::AcceptWithout(_)
-        | Decision::DeclineConsent
-        | Decision::ConsentError(_) => first().ok_or_else(|| Failure::new(50_034)),
+        Decision::AcceptAs(upn) => people::find(cloud, tenant, &upn),
+        Decision::AcceptWithout(permissions) => {
+            withheld = permissions;
+            first().ok_or_else(|| Failure::new(50_034))
+        }
+        Decision::Accept | Decision::DeclineConsent | Decision::ConsentError(_) => {
+            first().ok_or_else(|| Failure::new(50_034))
+        }
     };
-    sign_in(cloud, tenant, request, person)
+    sign_in(cloud, tenant, request, person, &withheld)
+}
+
+/// Shows the account page, then the consent page where there is something to consent to.
+fn ask(incoming: &Incoming<'_>, tenant: &Tenant, request: &Authorization) -> HttpResponse {
+    let cloud = incoming.cloud;
+    let action = &incoming.path_and_query;
+    let hinted = request
+        .login_hint
+        .as_deref()
+        .filter(|_| incoming.method == "GET");
+    let account = match incoming.form.get("account").or(hinted) {
+        None => return pages::choose_account(tenant, action),
+        Some("cancel") => return request.back.cancelled(),
+        Some(account) => account,
+    };
+    let person = people::of_account(cloud, tenant, account);
+    let mut response = match (&person, incoming.form.get("decision")) {
+        (Ok(person), None) if asks_consent(tenant, request) => {
+            let asked = (&BTreeSet::new(), &request.permissions());
+            pages::consent(tenant, &request.app, asked, person, account, action)
+        }
+        (Ok(_), Some("cancel")) => request.back.refuse(cloud, &Failure::new(65_004)),
+        _ => sign_in(cloud, tenant, request, person, &BTreeSet::new()),
+    };
+    remember(&mut response, tenant.id, account);
+    response
 }
 
 /// Whether this sign-in shows a consent page that matters: asked for, or for permissions that
 /// the tenant has not granted yet.
 fn asks_consent(tenant: &Tenant, request: &Authorization) -> bool {
-    request.prompt.as_deref() == Some("consent") || !ungranted(tenant, request).is_empty()
+    request.wants_consent() || !ungranted(tenant, request).is_empty()
 }
 
 /// Delegated permissions that need an administrator and are not granted for the organisation.
@@ -101,31 +116,52 @@ fn ungranted(tenant: &Tenant, request: &Authorization) -> BTreeSet<String> {
         .get(&request.app.client_id)
         .map(|grant| &grant.scopes);
     let missing = |name: &String| granted.is_none_or(|granted| !granted.contains(name));
-    let scopes = request.graph_scopes().into_iter();
-    scopes
-        .filter(|name| name.ends_with(".All") && missing(name))
+    let named = request.graph_scopes();
+    // `.default` asks for nothing anew where something is granted.
+    let satisfied = named.contains(".default") && granted.is_some_and(|scopes| !scopes.is_empty());
+    let permissions = request.permissions().into_iter();
+    permissions
+        .filter(|name| !satisfied && people::needs_administrator(name) && missing(name))
         .collect()
 }
 
-/// Ends a sign-in: a code for those who may, Microsoft's own page for accounts of elsewhere.
+/// Ends a sign-in: a code for those who may, Microsoft's own page for accounts of elsewhere and
+/// those who are kept out.
 fn sign_in(
     cloud: &Cloud,
     tenant: &Tenant,
     request: &Authorization,
     person: Result<Person, Failure>,
+    withheld: &BTreeSet<String>,
 ) -> HttpResponse {
-    let person = match person {
+    let allowed = person.and_then(|person| {
+        policies::check_sign_in(cloud, tenant.id, &person)?;
+        Ok(person)
+    });
+    let person = match allowed {
         Ok(person) => person,
         Err(failure) => return pages::failure(cloud, &failure),
     };
-    let ungranted = ungranted(tenant, request);
-    if !ungranted.is_empty() && !people::can_consent_to_scopes(&person) {
+    // A consent page that was asked for stops ordinary users even where all is granted.
+    let for_administrators = !ungranted(tenant, request).is_empty()
+        || (request.wants_consent()
+            && request
+                .permissions()
+                .iter()
+                .any(|name| people::needs_administrator(name)));
+    if for_administrators && !people::can_consent_to_scopes(&person) {
         return request.back.refuse(cloud, &Failure::new(90_094));
     }
     // A first sign-in creates the service principal; it carries no application permission.
     let mut grants = tenant.grants.lock().expect("grants");
     let grant = grants.entry(request.app.client_id.clone()).or_default();
-    grant.scopes.extend(ungranted);
+    let by_default = request.graph_scopes().contains(".default");
+    if !by_default || request.wants_consent() || grant.scopes.is_empty() {
+        let accepted = request.scopes().into_iter();
+        grant
+            .scopes
+            .extend(accepted.filter(|name| !withheld.contains(name)));
+    }
     drop(grants);
     issue(cloud, tenant.id, request, person)
 }
@@ -155,7 +191,7 @@ fn at_generic(
                 own.cloned().map(|person| (tenant, person))
             });
             match homes.next() {
-                Some((home, person)) => sign_in(cloud, home, request, Ok(person)),
+                Some((home, person)) => sign_in(cloud, home, request, Ok(person), &BTreeSet::new()),
                 None => pages::failure(cloud, &Failure::new(50_034)),
             }
         }
@@ -180,13 +216,17 @@ fn issue(cloud: &Cloud, tenant: Uuid, request: &Authorization, person: Person) -
         .collect();
     // Codes have dots, as the real ones do.
     let code = format!("1.{}.{}", URL_SAFE_NO_PAD.encode(&random), "AgABBAIAAAA");
-    let issued = IssuedCode {
+    let sign_in = SignIn {
         tenant,
         person,
         client_id: request.app.client_id.clone(),
-        redirect_uri: request.back.redirect_uri.clone(),
         scope: request.scope.clone(),
         nonce: request.nonce.clone(),
+        moment: cloud.next_moment(),
+    };
+    let issued = IssuedCode {
+        sign_in,
+        redirect_uri: request.back.redirect_uri.clone(),
         code_challenge: request.code_challenge.clone(),
         redeemed: false,
         issued_at: cloud.now_unix(),

@@ -189,7 +189,8 @@ fn ask(
         Some("accept") => Err(Outcome::Accepted(person, BTreeSet::new())),
         Some(_) => Err(Outcome::Declined),
         None => {
-            let mut page = pages::consent(tenant, &request.app, &person, &account, action);
+            let asked = (&request.app_roles, &request.scopes);
+            let mut page = pages::consent(tenant, &request.app, asked, &person, &account, action);
             remember(&mut page, tenant.id, &account);
             Ok(page)
         }
@@ -216,7 +217,9 @@ fn accept(
     grant
         .app_roles
         .extend(request.app_roles.difference(withheld).cloned());
-    grant.scopes.extend(request.scopes.iter().cloned());
+    grant
+        .scopes
+        .extend(request.scopes.difference(withheld).cloned());
     if let Some((requests, without_roles)) = controls::take_consent_lag(cloud, tenant.id) {
         grant.lag_requests = requests;
         grant.lag_without_roles = without_roles;

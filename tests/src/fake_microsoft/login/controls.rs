@@ -8,10 +8,14 @@ use std::{
     },
 };
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{errors::Failure, incoming::Incoming, keys::ForgeKey};
+use super::{
+    errors::Failure, incoming::Incoming, keys::ForgeKey, policies::Policies,
+    refresh_tokens::RefreshTokens,
+};
 use crate::fake_microsoft::state::Cloud;
 
 /// Changes the next id token before it is signed.
@@ -29,7 +33,10 @@ pub struct LoginState {
     scripted: Mutex<Vec<ScriptedError>>,
     consent_lag: Mutex<HashMap<Uuid, (u32, bool)>>,
     app_token_forms: Mutex<HashMap<Uuid, AppTokenForm>>,
-    certificates: Mutex<HashMap<String, Vec<String>>>,
+    certificates: Mutex<HashMap<String, Vec<Certificate>>>,
+    expired_secrets: Mutex<HashSet<String>>,
+    pub(super) refresh_tokens: Mutex<RefreshTokens>,
+    pub(super) policies: Mutex<Policies>,
     used_assertions: Mutex<HashSet<String>>,
     graph_resource: RwLock<Option<String>>,
 }
@@ -54,6 +61,13 @@ pub enum Endpoint {
     Authorize,
     AdminConsent,
     Token,
+}
+
+/// A certificate that an app may prove itself with.
+#[derive(Clone)]
+pub(super) struct Certificate {
+    pub pem: String,
+    pub expired: bool,
 }
 
 struct ScriptedError {
@@ -130,7 +144,36 @@ pub fn roll_keys(cloud: &Cloud) {
 pub fn register_certificate(cloud: &Cloud, client_id: &str, certificate_pem: &str) {
     let mut certificates = cloud.login.certificates.lock().expect("certificates");
     let of_app = certificates.entry(client_id.to_owned()).or_default();
-    of_app.push(certificate_pem.to_owned());
+    of_app.push(Certificate {
+        pem: certificate_pem.to_owned(),
+        expired: false,
+    });
+}
+
+/// From now on the certificates of an app that are registered by now have expired: 7000222.
+pub fn expire_certificate(cloud: &Cloud, client_id: &str) {
+    let mut certificates = cloud.login.certificates.lock().expect("certificates");
+    for certificate in certificates.get_mut(client_id).into_iter().flatten() {
+        certificate.expired = true;
+    }
+}
+
+/// From now on the secret of an app has expired: 7000222.
+pub fn expire_secret(cloud: &Cloud, client_id: &str) {
+    let mut expired = cloud.login.expired_secrets.lock().expect("secrets");
+    expired.insert(client_id.to_owned());
+}
+
+/// The id of an app's secret: what people send in place of its value (7000215).
+pub fn secret_id(client_id: &str) -> Uuid {
+    let hash = digest(&SHA256, format!("secret of {client_id}").as_bytes());
+    let first: [u8; 16] = hash.as_ref()[..16].try_into().expect("16 bytes");
+    uuid::Builder::from_random_bytes(first).into_uuid()
+}
+
+pub(super) fn secret_is_expired(cloud: &Cloud, client_id: &str) -> bool {
+    let expired = cloud.login.expired_secrets.lock().expect("secrets");
+    expired.contains(client_id)
 }
 
 /// Has the stand-in play another national cloud: the resource id of its Graph, for example
@@ -140,7 +183,7 @@ pub fn set_graph_resource(cloud: &Cloud, resource: &str) {
 }
 
 /// The resource id of Graph in this cloud.
-pub(super) fn graph_resource(cloud: &Cloud) -> String {
+pub fn graph_resource(cloud: &Cloud) -> String {
     let resource = cloud.login.graph_resource.read().expect("graph resource");
     resource
         .clone()
@@ -151,7 +194,7 @@ pub(super) fn keys_rolled(cloud: &Cloud) -> bool {
     cloud.login.keys_rolled.load(Ordering::Relaxed)
 }
 
-pub(super) fn certificates(cloud: &Cloud, client_id: &str) -> Vec<String> {
+pub(super) fn certificates(cloud: &Cloud, client_id: &str) -> Vec<Certificate> {
     let certificates = cloud.login.certificates.lock().expect("certificates");
     certificates.get(client_id).cloned().unwrap_or_default()
 }

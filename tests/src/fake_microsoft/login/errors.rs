@@ -17,6 +17,10 @@ pub struct Failure {
     pub message: String,
     /// HTTP status where the answer is JSON.
     pub status: u16,
+    /// `suberror` of the token endpoint.
+    pub suberror: Option<&'static str>,
+    /// `claims` of the token endpoint: what a new sign-in has to bring.
+    pub claims: Option<Value>,
 }
 
 impl Failure {
@@ -35,7 +39,17 @@ impl Failure {
             error: error.to_owned(),
             message: message.to_owned(),
             status,
+            suberror: None,
+            claims: None,
         }
+    }
+
+    /// The same with a `suberror`, and a claims challenge where a sign-in that brings more would help.
+    #[must_use]
+    pub(super) fn challenging(mut self, suberror: &'static str, claims: Option<Value>) -> Self {
+        self.suberror = Some(suberror);
+        self.claims = claims;
+        self
     }
 
     /// The same with another sentence.
@@ -100,6 +114,13 @@ impl Failure {
         });
         if self.error != "invalid_grant" {
             body["error_uri"] = json!(self.uri(cloud));
+        }
+        if let Some(suberror) = self.suberror {
+            body["suberror"] = json!(suberror);
+        }
+        if let Some(claims) = &self.claims {
+            // A document as a string.
+            body["claims"] = json!(claims.to_string());
         }
         body
     }

@@ -125,12 +125,19 @@ impl<'a> Incoming<'a> {
             })
     }
 
-    /// The app registration that `client_id` names. Errors: 900144 missing, 700016 unknown.
+    /// The app registration that `client_id` names. Errors: 900144 missing, 700016 unknown or of another
+    /// tenant, 50194 of one tenant but asked for at none.
     pub(super) fn app(&self, parameters: &Parameters) -> Result<App, Failure> {
         let client_id = parameters.required("client_id")?;
         let apps = self.cloud.apps.read().expect("apps");
-        let app = apps.get(client_id).cloned();
-        app.ok_or_else(|| Failure::app_not_found(client_id, self.tenant_segment()))
+        let unknown = || Failure::app_not_found(client_id, self.tenant_segment());
+        let app = apps.get(client_id).cloned().ok_or_else(unknown)?;
+        match (app.only_tenant, self.authority()?) {
+            (None, _) => Ok(app),
+            (Some(home), Authority::Tenant(tenant)) if home == tenant.id => Ok(app),
+            (Some(_), Authority::Tenant(_)) => Err(unknown()),
+            (Some(_), _) => Err(Failure::new(50_194)),
+        }
     }
 
     /// The body of a form with secret values replaced.

@@ -14,7 +14,7 @@ use super::{
     keys::{ForgeKey, SigningKey, compact},
     people,
 };
-use crate::fake_microsoft::state::{AccessToken, App, Cloud, GRAPH_APP_ID, IssuedCode, Person};
+use crate::fake_microsoft::state::{AccessToken, App, Cloud, GRAPH_APP_ID, Person, SignIn};
 
 /// How long an id token is valid, in seconds.
 const ID_TOKEN_LIFE: i64 = 3_900;
@@ -48,6 +48,7 @@ pub(super) fn app_only(
     if !roles.is_empty() && form.is_none() {
         claims["roles"] = json!(roles);
     }
+    let issued = cloud.next_moment();
     let record = AccessToken {
         tenant,
         client_id: app.client_id.clone(),
@@ -55,6 +56,8 @@ pub(super) fn app_only(
         roles,
         scopes: BTreeSet::new(),
         person: None,
+        issued,
+        signed_in: issued,
         expires_at: 0,
     };
     access_token(cloud, claims, record, form)
@@ -63,12 +66,12 @@ pub(super) fn app_only(
 /// An access token of somebody who signed in, with these delegated permissions.
 pub(super) fn delegated(
     cloud: &Cloud,
-    code: &IssuedCode,
+    sign_in: &SignIn,
     resource: &str,
     scopes: BTreeSet<String>,
 ) -> Minted {
     let names: Vec<&str> = scopes.iter().map(String::as_str).collect();
-    let person = &code.person;
+    let person = &sign_in.person;
     let claims = json!({
         "appidacr": "1",
         "idtyp": "user",
@@ -81,12 +84,14 @@ pub(super) fn delegated(
         "wids": roles_claim(person),
     });
     let record = AccessToken {
-        tenant: token_tenant(code),
-        client_id: code.client_id.clone(),
+        tenant: token_tenant(sign_in),
+        client_id: sign_in.client_id.clone(),
         audience: resource.to_owned(),
         roles: BTreeSet::new(),
         scopes,
         person: Some(person.clone()),
+        issued: cloud.next_moment(),
+        signed_in: sign_in.moment,
         expires_at: 0,
     };
     access_token(cloud, claims, record, None)
@@ -129,24 +134,24 @@ fn access_token(
     Minted { token, expires_in }
 }
 
-/// The id token of a redeemed code.
-pub(super) fn id_token(cloud: &Cloud, code: &IssuedCode) -> String {
+/// The id token of a sign-in. One that comes with a refresh has no nonce.
+pub(super) fn id_token(cloud: &Cloud, sign_in: &SignIn) -> String {
     let now = cloud.now_unix();
-    let person = &code.person;
-    let tenant = token_tenant(code);
-    let scopes: Vec<&str> = code.scope.split_whitespace().collect();
+    let person = &sign_in.person;
+    let tenant = token_tenant(sign_in);
+    let scopes: Vec<&str> = sign_in.scope.split_whitespace().collect();
     let mut claims = json!({
-        "aud": code.client_id,
+        "aud": sign_in.client_id,
         "iss": issuer(cloud, &tenant.to_string()),
         "iat": now,
         "nbf": now,
         "exp": now + ID_TOKEN_LIFE,
         "rh": "1.AXEA",
-        "sub": subject(&code.client_id, person),
+        "sub": subject(&sign_in.client_id, person),
         "uti": token_id(cloud),
         "ver": "2.0",
     });
-    if let Some(nonce) = &code.nonce {
+    if let Some(nonce) = &sign_in.nonce {
         claims["nonce"] = json!(nonce);
     }
     // `tid` comes with `profile`, like `oid` and the display claims.
@@ -185,11 +190,11 @@ pub(super) fn id_token(cloud: &Cloud, code: &IssuedCode) -> String {
 
 /// `tid` of somebody's tokens: a guest's are of the tenant visited, a personal account's of the
 /// consumer tenant.
-fn token_tenant(code: &IssuedCode) -> Uuid {
-    if code.person.personal && !code.person.guest {
+fn token_tenant(sign_in: &SignIn) -> Uuid {
+    if sign_in.person.personal && !sign_in.person.guest {
         CONSUMER_TENANT
     } else {
-        code.tenant
+        sign_in.tenant
     }
 }
 

@@ -8,8 +8,11 @@
 mod assertion;
 mod authorization;
 mod authorize;
+mod client;
+mod code;
 mod consent;
 mod controls;
+mod delegated;
 mod discovery;
 mod errors;
 mod incoming;
@@ -17,7 +20,10 @@ mod keys;
 mod mint;
 mod pages;
 mod people;
+mod policies;
 mod redirects;
+mod refresh;
+mod refresh_tokens;
 mod token;
 
 #[cfg(test)]
@@ -26,13 +32,22 @@ mod tests;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 pub use controls::{
-    AppTokenForm, Endpoint, Forgery, LoginState, register_certificate, roll_keys, script_error,
-    set_app_token_form, set_consent_lag, set_graph_resource, set_id_token_forge,
-    set_token_answer_forge,
+    AppTokenForm, Endpoint, Forgery, LoginState, expire_certificate, expire_secret, graph_resource,
+    register_certificate, roll_keys, script_error, secret_id, set_app_token_form, set_consent_lag,
+    set_graph_resource, set_id_token_forge, set_token_answer_forge,
 };
 pub use errors::Failure;
 pub use incoming::{Authority, CONSUMER_TENANT};
 pub use keys::{ForgeKey, SigningKey};
+pub(in crate::fake_microsoft) use policies::challenged;
+pub use policies::{
+    Challenge, challenge_access, delete_service_principal, require_mfa,
+    set_conditional_access_block, set_user_enabled, withdraw_consent,
+};
+pub use refresh_tokens::{
+    RefreshRotation, end_refresh_tokens, issued_refresh_tokens, live_refresh_tokens,
+    refresh_requests, revoke_refresh_tokens, set_refresh_rotation,
+};
 
 use super::{faults, state::Cloud, state::LoggedRequest};
 use consent::Version;

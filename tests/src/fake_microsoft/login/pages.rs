@@ -1,5 +1,7 @@
 //! The pages a person sees. Plain HTML, no script.
 
+use std::collections::BTreeSet;
+
 use actix_web::{HttpResponse, http::StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -64,11 +66,12 @@ pub(super) fn choose_anyone(cloud: &Cloud, personal: bool, action: &str) -> Http
     )
 }
 
-/// "Permissions requested" for the organisation. `account` is who signed in, as the account page
-/// names it.
+/// "Permissions requested" for the organisation: application permissions and delegated ones. `account`
+/// is who signed in, as the account page names it.
 pub(super) fn consent(
     tenant: &Tenant,
     app: &App,
+    (app_roles, scopes): (&BTreeSet<String>, &BTreeSet<String>),
     person: &Person,
     account: &str,
     action: &str,
@@ -80,10 +83,10 @@ pub(super) fn consent(
             p { "Signed in as " (person.name) " (" (person.upn) ") of " strong { (tenant.display_name) } }
             p { "The app " code { (app.client_id) } " would like to:" }
             ul {
-                @for role in &app.app_roles {
+                @for role in app_roles {
                     li { (role) " " small { "without a signed-in user" } }
                 }
-                @for scope in &app.scopes {
+                @for scope in scopes {
                     li { (scope) " " small { "on behalf of a signed-in user" } }
                 }
             }

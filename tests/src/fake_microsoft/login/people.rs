@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::errors::Failure;
-use crate::fake_microsoft::state::{Cloud, GLOBAL_ADMINISTRATOR, Person, Tenant};
+use crate::fake_microsoft::state::{Cloud, GLOBAL_ADMINISTRATOR, Person, SignIn, Tenant};
 
 /// Role template id of Privileged Role Administrator.
 const PRIVILEGED_ROLE_ADMINISTRATOR: Uuid = Uuid::from_u128(0xe8611ab8_c189_46e8_94e1_60213ab1f814);
@@ -26,6 +26,14 @@ pub(super) fn can_consent_to_app_roles(person: &Person) -> bool {
 pub(super) fn can_consent_to_scopes(person: &Person) -> bool {
     let roles = [APPLICATION_ADMINISTRATOR, CLOUD_APPLICATION_ADMINISTRATOR];
     can_consent_to_app_roles(person) || person.wids.iter().any(|role| roles.contains(role))
+}
+
+/// Whether an ordinary user may not consent to this delegated permission
+/// (<https://learn.microsoft.com/graph/permissions-reference>).
+pub(super) fn needs_administrator(permission: &str) -> bool {
+    const FOR_USERS: [&str; 2] = ["LicenseAssignment.Read.All", "Sites.Read.All"];
+    let for_all = permission.ends_with(".All") && !FOR_USERS.contains(&permission);
+    for_all || permission.ends_with(".Directory")
 }
 
 /// The person with this sign-in name, if that person can sign in to the tenant. A guest is found by
@@ -55,6 +63,23 @@ pub(super) fn find(cloud: &Cloud, tenant: &Tenant, upn: &str) -> Result<Person, 
             tenant.display_name
         )),
     })
+}
+
+/// Somebody who signed in before, as this tenant knows that person now. Errors: as `find`.
+pub(super) fn same(cloud: &Cloud, tenant: &Tenant, sign_in: &SignIn) -> Result<Person, Failure> {
+    let person = &sign_in.person;
+    let people = tenant.people.read().expect("people");
+    let known = people.iter().find(|other| other.oid == person.oid).cloned();
+    drop(people);
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    // The account page invents an ordinary user where there is none.
+    let invented = ordinary(tenant);
+    if invented.oid == person.oid {
+        return Ok(invented);
+    }
+    find(cloud, tenant, &name_at_home(&person.upn))
 }
 
 /// The person that a button of the account page stands for. Errors: as `find`.

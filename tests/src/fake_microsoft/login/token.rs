@@ -3,24 +3,18 @@
 use std::collections::BTreeSet;
 
 use actix_web::HttpResponse;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
-    Authority, CONSUMER_TENANT, Endpoint, assertion,
-    authorization::{OIDC_SCOPES, challenge_of, short_name, unknown_resource},
+    Authority, Endpoint,
+    authorization::unknown_resource,
+    client, code,
     controls::{self, scripted},
     errors::Failure,
     incoming::Incoming,
-    mint,
+    mint, refresh,
 };
-use crate::fake_microsoft::{
-    faults::percent_decoded,
-    state::{App, Cloud, GRAPH_APP_ID, IssuedCode, Tenant},
-};
-
-/// How long a code is good, in seconds.
-const CODE_LIFE: i64 = 600;
+use crate::fake_microsoft::state::{App, GRAPH_APP_ID, Tenant};
 
 /// `POST /{tenant}/oauth2/v2.0/token`.
 pub(super) fn answer(incoming: &Incoming<'_>) -> HttpResponse {
@@ -54,151 +48,13 @@ fn grant(incoming: &Incoming<'_>) -> Result<Value, Failure> {
     }
     incoming.form.require_no_duplicates()?;
     match incoming.form.required("grant_type")? {
-        "authorization_code" => authorization_code(incoming, &authority),
+        "authorization_code" => code::redeem(incoming, &authority),
+        "refresh_token" => refresh::redeem(incoming, &authority),
         "client_credentials" => client_credentials(incoming, &authority),
         other => Err(Failure::new(70_003).saying(format!(
             "The app requested an unsupported grant type '{other}'."
         ))),
     }
-}
-
-fn authorization_code(incoming: &Incoming<'_>, authority: &Authority) -> Result<Value, Failure> {
-    let cloud = incoming.cloud;
-    let app = incoming.app(&incoming.form)?;
-    authenticate(incoming, &app)?;
-    let text = incoming.form.required("code")?;
-    let redirect_uri = incoming.form.required("redirect_uri")?;
-
-    let mut codes = cloud.codes.lock().expect("codes");
-    let code = codes
-        .get_mut(text)
-        .ok_or_else(|| Failure::new(70_000).saying("Provided grant is invalid or malformed."))?;
-    if code.redeemed {
-        return Err(Failure::new(54_005));
-    }
-    if cloud.now_unix() > code.issued_at + CODE_LIFE {
-        return Err(Failure::new(70_008));
-    }
-    if code.client_id != app.client_id {
-        return Err(Failure::new(70_000).saying("The code was not issued to this client."));
-    }
-    check_tenant(authority, code)?;
-    if code.redirect_uri != redirect_uri {
-        return Err(Failure::new(500_112).saying(format!(
-            "The reply address '{redirect_uri}' does not match the reply address '{}' provided \
-             when requesting Authorization code.",
-            code.redirect_uri
-        )));
-    }
-    check_verifier(incoming, code)?;
-    let scope = incoming.form.get("scope").unwrap_or(&code.scope).to_owned();
-    let resource = controls::graph_resource(cloud);
-    let mut scopes = redeemable_scopes(&scope, &resource)?;
-    let code = {
-        code.redeemed = true;
-        code.clone()
-    };
-    drop(codes);
-
-    scopes.extend(granted_scopes(cloud, &code)?);
-    let has_openid = code.scope.split_whitespace().any(|name| name == "openid");
-    let oidc = code
-        .scope
-        .split_whitespace()
-        .filter(|name| OIDC_SCOPES.contains(name));
-    // There are no refresh tokens here yet, so `offline_access` is not granted.
-    let oidc = oidc
-        .filter(|name| *name != "offline_access")
-        .map(str::to_owned);
-    let shown: Vec<String> = oidc
-        .chain(scopes.iter().map(|name| format!("{resource}/{name}")))
-        .collect();
-    let minted = mint::delegated(cloud, &code, &resource, scopes);
-    let mut answer = json!({
-        "token_type": "Bearer",
-        "scope": shown.join(" "),
-        "expires_in": minted.expires_in,
-        "ext_expires_in": minted.expires_in,
-        "access_token": minted.token,
-    });
-    if has_openid {
-        answer["id_token"] = json!(mint::id_token(cloud, &code));
-    }
-    Ok(answer)
-}
-
-/// A code is redeemed at the tenant it was issued for (700005).
-fn check_tenant(authority: &Authority, code: &IssuedCode) -> Result<(), Failure> {
-    let fits = match authority {
-        Authority::Tenant(tenant) => tenant.id == code.tenant,
-        Authority::Common => true,
-        Authority::Organizations => code.tenant != CONSUMER_TENANT,
-        Authority::Consumers => code.tenant == CONSUMER_TENANT,
-    };
-    if fits {
-        Ok(())
-    } else {
-        Err(Failure::new(700_005))
-    }
-}
-
-fn check_verifier(incoming: &Incoming<'_>, code: &IssuedCode) -> Result<(), Failure> {
-    let verifier = incoming.form.get("code_verifier");
-    match (&code.code_challenge, verifier) {
-        (None, None) => Ok(()),
-        (None, Some(_)) => Err(Failure::new(501_481).as_error("invalid_request")),
-        (Some(_), None) => Err(Failure::missing("code_verifier").as_error("invalid_grant")),
-        (Some(challenge), Some(verifier)) => {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
-            if !(43..=128).contains(&verifier.len()) || !verifier.chars().all(allowed) {
-                return Err(
-                    Failure::new(501_491).saying("Invalid size of Code_Verifier parameter.")
-                );
-            }
-            if challenge_of(verifier) != *challenge {
-                return Err(Failure::new(501_481));
-            }
-            Ok(())
-        }
-    }
-}
-
-/// The delegated permissions of a scope, which may be of one resource only at this endpoint.
-fn redeemable_scopes(scope: &str, resource: &str) -> Result<BTreeSet<String>, Failure> {
-    let mut names = BTreeSet::new();
-    for name in scope
-        .split_whitespace()
-        .filter(|name| !OIDC_SCOPES.contains(name))
-    {
-        if name.contains("://") && !name.starts_with(&format!("{resource}/")) {
-            return Err(Failure::new(70_011).saying(format!(
-                "The provided value for the input parameter 'scope' isn't valid. The scope {name} isn't valid."
-            )));
-        }
-        names.insert(short_name(name).to_owned());
-    }
-    names.remove(".default");
-    Ok(names)
-}
-
-/// What the organisation granted the app on behalf of users. Error: 65001 when the service principal
-/// is gone.
-fn granted_scopes(cloud: &Cloud, code: &IssuedCode) -> Result<BTreeSet<String>, Failure> {
-    if code.tenant == CONSUMER_TENANT {
-        return Ok(BTreeSet::new());
-    }
-    let tenant = cloud
-        .tenant(code.tenant)
-        .ok_or_else(|| Failure::new(65_001))?;
-    let grants = tenant.grants.lock().expect("grants");
-    let grant = grants
-        .get(&code.client_id)
-        .ok_or_else(|| Failure::new(65_001))?;
-    let of_graph = grant
-        .scopes
-        .iter()
-        .filter(|name| !OIDC_SCOPES.contains(&name.as_str()));
-    Ok(of_graph.cloned().collect())
 }
 
 fn client_credentials(incoming: &Incoming<'_>, authority: &Authority) -> Result<Value, Failure> {
@@ -212,7 +68,7 @@ fn client_credentials(incoming: &Incoming<'_>, authority: &Authority) -> Result<
     let resource = resource_of(incoming)?;
     // The app is looked up in the tenant before its secret is compared.
     let roles = granted_roles(tenant, &app)?;
-    authenticate(incoming, &app)?;
+    client::authenticate(incoming, &app)?;
     let minted = mint::app_only(cloud, tenant.id, &app, &resource, roles);
     Ok(json!({
         "token_type": "Bearer",
@@ -258,50 +114,5 @@ fn granted_roles(tenant: &Tenant, app: &App) -> Result<BTreeSet<String>, Failure
         Ok(BTreeSet::new())
     } else {
         Err(absent())
-    }
-}
-
-/// Checks the client's credential: a secret in the form or as HTTP Basic, or an assertion. Errors:
-/// 7000218 none, 7000215 wrong.
-fn authenticate(incoming: &Incoming<'_>, app: &App) -> Result<(), Failure> {
-    let form = &incoming.form;
-    let basic = basic_secret(incoming, app)?;
-    let posted = form.get("client_secret").map(str::to_owned);
-    if let Some(assertion) = form.get("client_assertion") {
-        if basic.is_some() || posted.is_some() {
-            incoming.violation("more than one client credential");
-        }
-        if form.required("client_assertion_type")? != assertion::KIND {
-            return Err(Failure::new(50_012).saying("Unsupported client assertion type."));
-        }
-        return assertion::check(incoming, app, assertion);
-    }
-    if basic.is_some() && posted.is_some() {
-        incoming.violation("more than one client credential");
-    }
-    match posted.or(basic) {
-        None => Err(Failure::new(7_000_218)),
-        Some(secret) if secret == app.client_secret => Ok(()),
-        Some(_) => Err(Failure::new(7_000_215).saying(format!(
-            "Invalid client secret provided. Ensure the secret being sent in the request is the \
-             client secret value, not the client secret ID, for a secret added to app '{}'.",
-            app.client_id
-        ))),
-    }
-}
-
-/// The secret of an `Authorization: Basic`, whose parts are form-encoded before they are joined.
-fn basic_secret(incoming: &Incoming<'_>, app: &App) -> Result<Option<String>, Failure> {
-    let header = incoming.authorization.as_deref();
-    let Some(encoded) = header.and_then(|header| header.strip_prefix("Basic ")) else {
-        return Ok(None);
-    };
-    let bytes = STANDARD.decode(encoded.trim()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    match text.split_once(':') {
-        Some((id, secret)) if percent_decoded(id) == app.client_id => {
-            Ok(Some(percent_decoded(&secret.replace('+', " "))))
-        }
-        _ => Err(Failure::new(7_000_215)),
     }
 }

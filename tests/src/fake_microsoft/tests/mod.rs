@@ -1,6 +1,8 @@
 //! The stand-in against itself: what its servers answer must add up to what it says is true.
 
 mod batch;
+mod budgets;
+mod delegated;
 mod delta;
 mod faults;
 mod lists;
@@ -16,7 +18,7 @@ use uuid::Uuid;
 use super::{
     FakeMicrosoft, INITIAL_APP_ROLES,
     directory::entity::Schema,
-    graph::AUDIENCE,
+    login,
     seed::TenantSeed,
     state::{AccessToken, Person, Tenant},
 };
@@ -88,10 +90,12 @@ impl Bench {
         let token = AccessToken {
             tenant: self.tenant.id,
             client_id: "11111111-2222-3333-4444-555555555555".to_owned(),
-            audience: AUDIENCE.to_owned(),
+            audience: login::graph_resource(&cloud),
             roles,
             scopes,
             person,
+            issued: cloud.next_moment(),
+            signed_in: cloud.next_moment(),
             expires_at: cloud.now_unix() + 3600,
         };
         let text = Uuid::new_v4().to_string();

@@ -1,9 +1,11 @@
 //! The login server's own tests, over HTTP.
 
 mod consent;
+mod delegated;
 mod discovery;
 mod forging;
 mod pages;
+mod refresh;
 mod refusals;
 mod sign_in;
 mod tokens;

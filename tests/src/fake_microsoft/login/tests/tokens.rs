@@ -7,10 +7,14 @@ use serde_json::json;
 use super::*;
 use crate::fake_microsoft::{
     faults::{Fault, FaultRule},
-    login::{Endpoint, register_certificate, script_error, set_graph_resource},
+    login::{
+        Endpoint, expire_certificate, expire_secret, register_certificate, script_error, secret_id,
+        set_graph_resource,
+    },
 };
 
 const CERTIFICATE: &str = include_str!("../test_keys/unpublished.crt.pem");
+const OTHER_CERTIFICATE: &str = include_str!("../test_keys/older.crt.pem");
 const CERTIFICATE_KEY: &str = include_str!("../test_keys/unpublished.key.pem");
 
 #[tokio::test]
@@ -98,6 +102,47 @@ async fn wrong_missing_and_expired_secrets_are_told_apart() {
 }
 
 #[tokio::test]
+async fn the_id_of_a_secret_is_not_its_value_and_secrets_expire() {
+    let world = World::new(Decision::Accept);
+    world.consent_answer(&[]).await;
+    let tid = world.tid();
+    let id = secret_id(APP).to_string();
+    let answer = world.app_only(&tid, &[("client_secret", &id)]).await;
+    assert_refused(&answer, 401, "invalid_client", 7_000_215);
+    expire_secret(&world.cloud, APP);
+    let answer = world.app_only(&tid, &[]).await;
+    assert_refused(&answer, 401, "invalid_client", 7_000_222);
+    let answer = world.app_only(&tid, &[("client_secret", "wrong")]).await;
+    assert_refused(&answer, 401, "invalid_client", 7_000_215);
+}
+
+#[tokio::test]
+async fn a_registration_of_one_tenant_works_there_alone() {
+    let world = World::new(Decision::Accept);
+    let second = world.second_tenant();
+    let own = "44440000-aaaa-4bbb-8ccc-000000000004";
+    let roles = ["User.Read.All", "User.ReadWrite.All"];
+    world
+        .fake
+        .register_tenant_app(&world.tenant, own, "own secret", &roles);
+    let with = [("client_id", own), ("client_secret", "own secret")];
+    let (status, answer) = world.app_only(&world.tid(), &with).await;
+    assert_eq!(status, 200, "{answer}");
+    let found = claims(answer["access_token"].as_str().unwrap());
+    assert_eq!(found["roles"], json!(roles));
+    let elsewhere = world.app_only(&second.id.to_string(), &with).await;
+    assert_refused(&elsewhere, 400, "unauthorized_client", 700_016);
+    let generic = world.app_only("organizations", &with).await;
+    assert_refused(&generic, 400, "invalid_request", 50_059);
+    let nowhere = world.authorize("organizations", &[("client_id", own)]);
+    let body = world.get(&nowhere).await.text().await.unwrap();
+    assert!(body.contains("AADSTS50194: "), "{body}");
+    // The MSP's own registration has nothing to do with it.
+    let other = world.app_only(&world.tid(), &[]).await;
+    assert_refused(&other, 400, "unauthorized_client", 700_016);
+}
+
+#[tokio::test]
 async fn http_basic_is_accepted_with_encoded_parts() {
     let world = World::new(Decision::Accept);
     world.consent_answer(&[]).await;
@@ -167,8 +212,8 @@ async fn app_only_tokens_need_a_concrete_tenant_and_one_default_scope() {
         (
             &tid,
             &[("grant_type", "refresh_token")],
-            "unsupported_grant_type",
-            70_003,
+            "invalid_request",
+            900_144,
         ),
         (
             &tid,
@@ -363,4 +408,9 @@ async fn a_certificate_proves_the_app_as_a_secret_does() {
         world.cloud.violations()[0].contains("jti"),
         "a reused assertion is noted"
     );
+
+    expire_certificate(&world.cloud, APP);
+    assert_refused(&ask(&genuine).await, 401, "invalid_client", 7_000_222);
+    register_certificate(&world.cloud, APP, OTHER_CERTIFICATE);
+    assert_refused(&ask(&genuine).await, 401, "invalid_client", 7_000_222);
 }
