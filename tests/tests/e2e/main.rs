@@ -7,6 +7,7 @@ mod consent_refused;
 mod contract;
 mod event_reader;
 mod events;
+mod fairness;
 mod flow;
 mod isolation;
 mod metrics;
