@@ -5,6 +5,7 @@ use std::{fs::OpenOptions, io, num::NonZeroU16, path::Path, sync::Arc};
 use tenantry_core::{
     access::keys::KeyService,
     audit::AuditService,
+    budgets::DatabaseShares,
     clock::Clock,
     consent::{ConsentService, ConsentSettings, Prover, ReturnUrls},
     credentials::{ConnectionCredentials, ConnectionKeys},
@@ -17,6 +18,7 @@ use tenantry_core::{
         cloud::Origin,
         graph::{GraphClient, Patience},
         identity::IdentityClient,
+        throttle::{Budgets, Governor},
     },
     organizations::OrganizationService,
     outbound::{Limits, Outbound},
@@ -110,6 +112,42 @@ pub fn clock() -> Clock {
             .and_then(|text| text.trim().parse::<i64>().ok());
         system.now() + chrono::TimeDelta::seconds(offset.unwrap_or(0))
     })
+}
+
+/// Microsoft's limits.
+#[cfg(not(feature = "failpoints"))]
+fn budgets() -> Budgets {
+    Budgets::default()
+}
+
+/// Microsoft's limits, or what `TENANTRY_TEST_BUDGETS` says: requests in ten seconds and resource units
+/// in twenty, of the application, with a comma between them.
+#[cfg(feature = "failpoints")]
+fn budgets() -> Budgets {
+    let told = std::env::var("TENANTRY_TEST_BUDGETS").ok();
+    let numbers = told.as_deref().and_then(|text| text.split_once(','));
+    let parsed = numbers
+        .and_then(|(requests, identity)| Some((requests.parse().ok()?, identity.parse().ok()?)));
+    match parsed {
+        Some((requests, identity)) => Budgets {
+            requests,
+            identity,
+            ..Budgets::default()
+        },
+        None => Budgets::default(),
+    }
+}
+
+/// Who keeps to these limits: this process alone, or with the others on the same database.
+fn governor(store: &Store, application: &str) -> Governor {
+    let application = application.to_owned();
+    match store.location() {
+        DatabaseLocation::Sqlite(_) => Governor::alone(application, budgets()),
+        DatabaseLocation::Postgres { .. } => {
+            let shares = DatabaseShares::new(store.clone(), application.clone());
+            Governor::sharing(application, budgets(), Arc::new(shares))
+        }
+    }
 }
 
 /// Opens the database.
@@ -267,6 +305,8 @@ pub struct Services {
     pub rate_limiter: Arc<RateLimiter>,
     /// The credential of the app registration.
     pub credential: Option<ClientCredential>,
+    /// Keeps to Microsoft's limits.
+    pub governor: Governor,
     syncing: Option<Syncing>,
 }
 
@@ -305,11 +345,13 @@ pub fn services(
     let stored = ConnectionCredentials::new(store.clone(), ConnectionKeys::new(vault.clone()));
     let identity = identity(&http.public_url, microsoft, &outbound, store.clock())?
         .with_source(Arc::new(stored));
-    let graph = GraphClient::new(
+    let governor = governor(store, identity.client_id());
+    let graph = GraphClient::governed(
         identity.clone(),
         outbound.clone(),
         store.clock().clone(),
         Patience::default(),
+        governor.clone(),
     );
     let prover = Prover::new(store.clone(), identity.clone(), graph.clone(), wake.clone());
     let settings = ConsentSettings {
@@ -337,6 +379,7 @@ pub fn services(
         idempotency: Idempotency::new(store.clone(), vault.clone()),
         rate_limiter: Arc::new(RateLimiter::per_minute(http.rate_limit)),
         credential,
+        governor,
         syncing: is_registered.then_some(Syncing {
             graph,
             prover,

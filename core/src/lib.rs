@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod budgets;
 pub mod clock;
 pub mod consent;
 pub mod credentials;

@@ -82,6 +82,9 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     let mut tasks = JoinSet::new();
     tasks.spawn(maintenance::run(services.clone(), stopped.clone()));
     tasks.spawn(credential_watch::run(services.clone(), stopped.clone()));
+    if !is_sqlite {
+        tasks.spawn(services.governor.clone().share(stopped.clone()));
+    }
     if role.works()
         && let Some(worker) = services.worker()
     {

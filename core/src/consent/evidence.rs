@@ -101,7 +101,7 @@ pub(super) async fn ask(
             excess: Vec::new(),
         },
     };
-    match describe(&graph.session(handle)).await {
+    match describe(&graph.session(handle).for_a_person()).await {
         Ok(organization) if organization.is_of(handle.tenant()) => Ok(Evidence {
             permissions,
             organization: Some(organization),

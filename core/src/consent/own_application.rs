@@ -18,7 +18,7 @@ use super::{
 use crate::{
     access::OrgScope,
     credentials::{self, Credential},
-    ids::{ConnectionId, TenantId},
+    ids::{ConnectionId, OrgId, TenantId},
     microsoft::{
         client_credential::ClientCredential,
         graph::GraphSession,
@@ -51,7 +51,10 @@ impl ConsentService {
         let registration = self
             .registration(&credential)
             .map_err(ConsentError::Refused)?;
-        let evidence = self.try_out(tenant, &registration).await.map_err(refused)?;
+        let evidence = self
+            .try_out(scope.org(), tenant, &registration)
+            .await
+            .map_err(refused)?;
         crate::failpoint::failpoint!("credentials-proven");
 
         let id = ConnectionId::from_uuid(Uuid::now_v7());
@@ -133,6 +136,7 @@ impl ConsentService {
     /// Gets a token with the registration and sees what it is good for.
     async fn try_out(
         &self,
+        org: OrgId,
         tenant: TenantId,
         registration: &ClientCredential,
     ) -> Result<Evidence, Rejection> {
@@ -158,7 +162,7 @@ impl ConsentService {
             ));
         }
         let organization = self
-            .describe(tenant, &self.prover.trial(tenant, token))
+            .describe(tenant, &self.prover.trial(org, tenant, token))
             .await?;
         Ok(Evidence {
             permissions: held,

@@ -320,8 +320,13 @@ impl Prover {
     }
 
     /// A session that reads with a token just given, to see whether it does.
-    pub(super) fn trial(&self, tenant: TenantId, token: Arc<AccessToken>) -> GraphSession {
-        self.graph.trial(tenant, token)
+    pub(super) fn trial(
+        &self,
+        org: OrgId,
+        tenant: TenantId,
+        token: Arc<AccessToken>,
+    ) -> GraphSession {
+        self.graph.trial(org, tenant, token)
     }
 
     /// What follows a stored proof outside the store: the first run begins, old tokens go.

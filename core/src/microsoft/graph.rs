@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::Clock,
-    ids::TenantId,
+    ids::{OrgId, TenantId},
     microsoft::{
         backoff::Backoff,
         cloud::CloudProfile,
@@ -28,7 +28,7 @@ use crate::{
         identity::{AccessToken, IdentityClient},
         meter::Meter,
         retry_after,
-        throttle::{Limiter, Permit, Throttle, Workload},
+        throttle::{Asker, Budgets, Cost, Governor, Limiter, Permit, Priority, Workload},
     },
     outbound::{Outbound, OutboundError, Upstream, read_capped},
 };
@@ -86,19 +86,31 @@ struct Inner {
     http: Outbound,
     clock: Clock,
     patience: Patience,
-    throttle: Throttle,
+    governor: Governor,
 }
 
 impl GraphClient {
-    /// A client that reads with the tokens of `identity`.
+    /// A client that reads with the tokens of `identity`, in the only process there is.
     pub fn new(identity: IdentityClient, http: Outbound, clock: Clock, patience: Patience) -> Self {
-        let throttle = Throttle::default();
+        let application = identity.client_id().to_owned();
+        let governor = Governor::alone(application, Budgets::default());
+        Self::governed(identity, http, clock, patience, governor)
+    }
+
+    /// The same within the limits of `governor`.
+    pub fn governed(
+        identity: IdentityClient,
+        http: Outbound,
+        clock: Clock,
+        patience: Patience,
+        governor: Governor,
+    ) -> Self {
         Self(Arc::new(Inner {
             identity,
             http,
             clock,
             patience,
-            throttle,
+            governor,
         }))
     }
 
@@ -107,17 +119,21 @@ impl GraphClient {
         GraphSession {
             client: self.clone(),
             tenant: handle.tenant(),
+            org: handle.org(),
             access: Access::Connection(*handle),
+            priority: Priority::Low,
         }
     }
 
-    /// A session that reads a tenant with a token that somebody's own registration has just given, to
-    /// see whether it does.
-    pub fn trial(&self, tenant: TenantId, token: Arc<AccessToken>) -> GraphSession {
+    /// A session that reads a tenant with a token that somebody's own registration has just given to
+    /// this organisation, to see whether it does.
+    pub fn trial(&self, org: OrgId, tenant: TenantId, token: Arc<AccessToken>) -> GraphSession {
         GraphSession {
             client: self.clone(),
             tenant,
+            org,
             access: Access::Token(token),
+            priority: Priority::Normal,
         }
     }
 }
@@ -127,7 +143,9 @@ impl GraphClient {
 pub struct GraphSession {
     client: GraphClient,
     tenant: TenantId,
+    org: OrgId,
     access: Access,
+    priority: Priority,
 }
 
 /// What a session reads with.
@@ -145,7 +163,7 @@ pub(crate) struct Ask<'a> {
     /// A body makes it a POST; only the queries of this room pass one.
     pub body: Option<&'a [u8]>,
     pub workload: Workload,
-    pub units: u32,
+    pub cost: Cost,
     pub meter: &'a Meter,
     /// Whether a success's body is left to the caller.
     pub leave_open: bool,
@@ -180,6 +198,13 @@ enum Setback {
 }
 
 impl GraphSession {
+    /// The same for somebody who waits: served before background work.
+    #[must_use]
+    pub fn for_a_person(self) -> Self {
+        let priority = Priority::Normal;
+        Self { priority, ..self }
+    }
+
     /// How the tenant is read; `None` in a trial.
     pub fn grant(&self) -> Option<Grant> {
         match &self.access {
@@ -208,7 +233,7 @@ impl GraphSession {
 
     /// Tells how many users the tenant has: Microsoft grants larger tenants a larger budget.
     pub fn tenant_has_users(&self, users: u64) {
-        self.inner().throttle.tenant_has_users(self.tenant, users);
+        self.inner().governor.tenant_has_users(self.tenant, users);
     }
 
     /// Reads an address whole, at most 32 MiB of it.
@@ -221,12 +246,11 @@ impl GraphSession {
         workload: Workload,
         meter: &Meter,
     ) -> Result<Vec<u8>, GraphError> {
-        let units = url.units();
         let ask = Ask {
             url,
             body: None,
             workload,
-            units,
+            cost: Cost::of(url.units()),
             meter,
             leave_open: false,
         };
@@ -249,7 +273,8 @@ impl GraphSession {
         }
         let url = self.v1("directoryObjects/getByIds?$select=id,displayName");
         let body = serde_json::to_vec(&Query { ids }).map_err(GraphError::unreadable)?;
-        self.post_query(&url, &body, Workload::Identity, url.units(), meter)
+        let cost = Cost::of(url.units());
+        self.post_query(&url, &body, Workload::Identity, cost, meter)
             .await
     }
 
@@ -259,14 +284,14 @@ impl GraphSession {
         url: &GraphUrl,
         body: &[u8],
         workload: Workload,
-        units: u32,
+        cost: Cost,
         meter: &Meter,
     ) -> Result<Vec<u8>, GraphError> {
         let ask = Ask {
             url,
             body: Some(body),
             workload,
-            units,
+            cost,
             meter,
             leave_open: false,
         };
@@ -277,11 +302,16 @@ impl GraphSession {
     pub(crate) async fn ask(&self, ask: Ask<'_>) -> Result<Reply, GraphError> {
         let patience = self.patience();
         let limiter = self.limiter(ask.workload);
+        let asker = Asker {
+            org: self.org,
+            priority: self.priority,
+        };
         let mut passing = 0;
         let mut throttled = 0;
         let mut refused_token: Option<Arc<AccessToken>> = None;
         loop {
-            let mut permit = self.throttle().admit(&limiter, ask.units, ask.meter).await;
+            let governor = self.governor();
+            let mut permit = governor.admit(&limiter, asker, ask.cost, ask.meter).await;
             self.http()
                 .count_throttled(Upstream::Graph, permit.waited());
             let token = self.token(refused_token.as_ref()).await?;
@@ -298,8 +328,8 @@ impl GraphSession {
                     let wait = wait.unwrap_or_else(|| {
                         patience.backoff.wait(throttled).max(patience.backoff.base)
                     });
-                    self.throttle()
-                        .refused(&limiter, ask.units, wait, scope.as_deref());
+                    self.governor()
+                        .refused(&limiter, ask.cost, wait, scope.as_deref());
                     throttled += 1;
                     if throttled > patience.throttled_attempts {
                         return Err(GraphError::Throttled { retry_after: wait });
@@ -416,7 +446,10 @@ impl GraphSession {
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, bearer);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(THROTTLE_PRIORITY, HeaderValue::from_static("low"));
+        headers.insert(
+            THROTTLE_PRIORITY,
+            HeaderValue::from_static(self.priority.as_str()),
+        );
         if let Ok(id) = HeaderValue::from_str(&Uuid::new_v4().to_string()) {
             headers.insert(CLIENT_REQUEST_ID, id);
         }
@@ -436,11 +469,11 @@ impl GraphSession {
     }
 
     pub(crate) fn limiter(&self, workload: Workload) -> Arc<Limiter> {
-        self.throttle().limiter(self.tenant, workload)
+        self.governor().limiter(self.tenant, workload)
     }
 
-    pub(crate) fn throttle(&self) -> &Throttle {
-        &self.inner().throttle
+    pub(crate) fn governor(&self) -> &Governor {
+        &self.inner().governor
     }
 
     pub(crate) fn patience(&self) -> Patience {

@@ -11,7 +11,7 @@ use crate::microsoft::{
     graph_error::GraphError,
     meter::Meter,
     retry_after,
-    throttle::Workload,
+    throttle::{Cost, Workload},
 };
 
 /// Most requests in one batch.
@@ -52,10 +52,33 @@ pub(super) struct Answer<'a> {
     body: Option<&'a RawValue>,
 }
 
+impl Answer<'_> {
+    /// A header of the item: names come in any case, values as texts or numbers.
+    fn header(&self, wanted: &str) -> Option<String> {
+        self.headers.iter().find_map(|(name, value)| {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            name.eq_ignore_ascii_case(wanted).then_some(text)
+        })
+    }
+}
+
+/// What a batch costs: each item counts against the limits as if it had been sent alone.
+fn cost_of(items: &[(usize, &GraphPath)]) -> Cost {
+    Cost {
+        units: items.iter().map(|(_index, path)| path.units()).sum(),
+        requests: u32::try_from(items.len()).unwrap_or(u32::MAX),
+    }
+}
+
 /// What to do with the answer to one item.
 enum Fate {
     Settled(BatchOutcome),
-    Throttled(Option<Duration>),
+    Throttled {
+        wait: Option<Duration>,
+        scope: Option<String>,
+    },
     Passing(GraphError),
 }
 
@@ -106,6 +129,7 @@ impl GraphSession {
             }
             let mut fates = Box::pin(self.ask_batch(&open, workload, meter)).await?;
             let mut waits = Vec::new();
+            let mut scope = None;
             let mut failed = Vec::new();
             for (index, _path) in &open {
                 let Some(place) = outcomes.get_mut(*index) else {
@@ -113,7 +137,10 @@ impl GraphSession {
                 };
                 match fates.remove(index) {
                     Some(Fate::Settled(outcome)) => *place = Some(outcome),
-                    Some(Fate::Throttled(wait)) => waits.push(wait),
+                    Some(Fate::Throttled { wait, scope: named }) => {
+                        waits.push(wait);
+                        scope = named.or(scope);
+                    }
                     Some(Fate::Passing(error)) => failed.push((*index, error)),
                     None => *place = Some(Err(GraphError::unexpected("batch item without answer"))),
                 }
@@ -121,9 +148,9 @@ impl GraphSession {
             let mut again = waits.len();
             if let Some(wait) = self.longest_wait(&waits, throttled) {
                 throttled += 1;
-                let units = open.iter().map(|(_index, path)| path.units()).sum();
-                self.throttle()
-                    .refused(&self.limiter(workload), units, wait, None);
+                let limiter = self.limiter(workload);
+                self.governor()
+                    .refused(&limiter, cost_of(&open), wait, scope.as_deref());
                 if throttled > self.patience().throttled_attempts {
                     return Err(GraphError::Throttled { retry_after: wait });
                 }
@@ -167,10 +194,8 @@ impl GraphSession {
             })
             .collect();
         let body = serde_json::to_vec(&Requests { requests }).map_err(GraphError::unreadable)?;
-        // Each item counts against the limits as if it had been sent alone.
-        let units = open.iter().map(|(_index, path)| path.units()).sum();
         let answer = self
-            .post_query(&self.v1("$batch"), &body, workload, units, meter)
+            .post_query(&self.v1("$batch"), &body, workload, cost_of(open), meter)
             .await?;
         let answer: Responses<'_> =
             serde_json::from_slice(&answer).map_err(GraphError::unreadable)?;
@@ -190,7 +215,10 @@ impl GraphSession {
             .unwrap_or_default();
         match answer.status {
             200..=299 => Fate::Settled(Ok(body)),
-            429 => Fate::Throttled(self.item_wait(answer)),
+            429 => Fate::Throttled {
+                wait: self.item_wait(answer),
+                scope: answer.header("x-ms-throttle-scope"),
+            },
             status => {
                 let error = GraphError::from_answer(status, &body, false);
                 if matches!(error, GraphError::Unavailable { .. }) {
@@ -203,16 +231,7 @@ impl GraphSession {
     }
 
     fn item_wait(&self, answer: &Answer<'_>) -> Option<Duration> {
-        // Header names come in any case, values as texts or numbers.
-        let header = |wanted: &str| {
-            answer.headers.iter().find_map(|(name, value)| {
-                let text = value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned);
-                name.eq_ignore_ascii_case(wanted).then_some(text)
-            })
-        };
-        let (wait, date) = (header("retry-after"), header("date"));
+        let (wait, date) = (answer.header("retry-after"), answer.header("date"));
         retry_after::parse(wait.as_deref(), date.as_deref(), self.clock().now())
     }
 

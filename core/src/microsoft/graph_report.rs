@@ -8,7 +8,7 @@ use crate::{
         graph::{Ask, GraphPath, GraphSession, Reply, unavailable},
         graph_error::GraphError,
         meter::Meter,
-        throttle::Workload,
+        throttle::{Cost, Workload},
     },
     outbound::{Upstream, next_chunk},
 };
@@ -62,7 +62,7 @@ impl GraphSession {
                 url: &url,
                 body: None,
                 workload,
-                units: 1,
+                cost: Cost::of(1),
                 meter,
                 leave_open: true,
             };

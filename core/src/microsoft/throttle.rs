@@ -1,114 +1,92 @@
-//! One limiter for each tenant and workload, shared by everything that reads it.
+//! The governor: keeps what is sent to Microsoft Graph within Microsoft's limits.
 //!
-//! Microsoft limits by application and tenant, with a budget of its own for each workload. The
-//! limiter keeps to the documented budget and concurrency, pauses all its users when Microsoft says
-//! so, and lowers its budget to what was in fact allowed; it rises again slowly. Figures are those of
-//! Microsoft's page "Microsoft Graph service-specific throttling limits".
+//! Microsoft limits by application and tenant, with a budget of its own for each workload, and each
+//! application in all tenants together. The governor keeps to the documented budgets and concurrency,
+//! slows down as Microsoft says the limit is near, pauses whom a refusal names, and lowers a budget to
+//! what was in fact allowed; it rises again slowly. Where a budget is short, organisations take turns,
+//! and within one its tenants. Several processes share each budget ([`shares`]).
+
+mod exchange;
+mod limiter;
+mod rotation;
+pub mod shares;
+mod window;
+mod workload;
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::HashMap,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, oneshot},
     time::Instant,
 };
 
+pub use self::workload::{BudgetKey, Budgets, Workload};
+pub(crate) use self::{limiter::Limiter, workload::Cost};
+use self::{
+    rotation::{Rotation, Turn},
+    shares::BudgetShares,
+    window::{Share, Window},
+};
 use crate::{
-    ids::TenantId,
+    ids::{OrgId, TenantId},
     microsoft::{backoff::random_fraction, meter::Meter},
 };
 
 /// Limiters at rest are swept out when there are this many, and at each doubling.
 const FIRST_SWEEP: usize = 1024;
-/// A budget is counted in this many slots of its span.
-const SLOTS: u32 = 50;
 /// The spread with which the waiters of a pause return.
 const JITTER: Duration = Duration::from_millis(100);
-/// A budget is never learned below this part of the documented one.
-const LOWEST_PART: u32 = 10;
+/// From here on Microsoft tells how full a limit is (1.0: used up), and we slow down.
+const PRESSURE: f64 = 0.8;
 
-/// Which of Microsoft's budgets a request draws on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Workload {
-    /// Users, groups, organisation, subscriptions: counted in resource units.
-    Identity,
-    /// Intune managed devices.
-    Intune,
-    /// Secure Score and its control profiles.
-    Security,
-    /// The CSV of the mailbox usage report.
-    MailboxUsageReport,
-    /// Mailbox settings.
-    Outlook,
-    /// What has no documented budget of its own.
-    Other,
-}
-
-/// So many units in so long a time.
+/// How urgent a request is, in Microsoft's eyes and in ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Budget {
-    units: u32,
-    span: Duration,
+pub enum Priority {
+    /// A person waits for it.
+    Normal,
+    /// Background work.
+    Low,
 }
 
-impl Workload {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Identity,
-        Self::Intune,
-        Self::Security,
-        Self::MailboxUsageReport,
-        Self::Outlook,
-        Self::Other,
-    ];
-
-    /// Requests at a time.
-    const fn concurrency(self) -> usize {
+impl Priority {
+    /// The word for it in `x-ms-throttle-priority`.
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Self::Security | Self::Outlook => 4,
-            Self::Identity | Self::Intune | Self::MailboxUsageReport | Self::Other => 8,
+            Self::Normal => "normal",
+            Self::Low => "low",
         }
     }
-
-    const fn budget(self) -> Option<Budget> {
-        let (units, seconds) = match self {
-            Self::Identity => (3500, 10),
-            Self::Intune => (2000, 20),
-            Self::Security => (150, 60),
-            Self::MailboxUsageReport => (14, 600),
-            // Outlook's budget is one for each mailbox, and a mailbox is asked one question.
-            Self::Outlook | Self::Other => return None,
-        };
-        Some(Budget {
-            units,
-            span: Duration::from_secs(seconds),
-        })
-    }
-
-    /// Whether requests cost resource units instead of one each.
-    pub(crate) const fn counts_units(self) -> bool {
-        matches!(self, Self::Identity)
-    }
 }
 
-/// Resource units in ten seconds that Microsoft grants a tenant of this size.
-const fn identity_units(users: u64) -> u32 {
-    match users {
-        0..50 => 3500,
-        50..=500 => 5000,
-        501.. => 8000,
-    }
+/// Who asks to send a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    pub(crate) org: OrgId,
+    pub(crate) priority: Priority,
 }
 
-/// All limiters of one application.
-#[derive(Default)]
-pub(crate) struct Throttle {
+/// All limits of one application. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Governor(Arc<Inner>);
+
+struct Inner {
+    /// The application's client id, as it stands in `x-ms-throttle-scope`.
+    application: String,
+    budgets: Budgets,
+    shares: Option<Arc<dyn BudgetShares>>,
     tenants: Mutex<Tenants>,
-    /// Pauses that Microsoft named for the application as a whole.
-    application: Mutex<HashMap<Workload, Instant>>,
+    gate: Mutex<Gate>,
+    /// Something came that waiters may have waited for.
+    changed: Notify,
+    /// Something is to be told to the other processes at once.
+    news: Notify,
+    /// Whether this process ends and talks to the others no more.
+    is_over: AtomicBool,
 }
 
 #[derive(Default)]
@@ -117,10 +95,59 @@ struct Tenants {
     sweep_at: usize,
 }
 
-impl Throttle {
+/// What all tenants have in common.
+struct Gate {
+    requests: Window,
+    identity: Window,
+    /// Pauses that Microsoft named for the application as a whole.
+    pauses: HashMap<Workload, Instant>,
+    /// Pauses that the other processes have not heard of.
+    untold: Vec<(BudgetKey, Instant)>,
+    waiting: Rotation<Waiter>,
+}
+
+/// A request that waits to be sent.
+struct Waiter {
+    limiter: Arc<Limiter>,
+    cost: Cost,
+    go: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl Governor {
+    /// The governor of the only process there is.
+    pub fn alone(application: String, budgets: Budgets) -> Self {
+        Self::new(application, budgets, None)
+    }
+
+    /// The governor of one of several processes. Until [`share`](Self::share) runs it sends nothing.
+    pub fn sharing(application: String, budgets: Budgets, shares: Arc<dyn BudgetShares>) -> Self {
+        Self::new(application, budgets, Some(shares))
+    }
+
+    fn new(application: String, budgets: Budgets, shares: Option<Arc<dyn BudgetShares>>) -> Self {
+        let share = first_share(shares.is_some());
+        let gate = Gate {
+            requests: Window::new(budgets.all_requests(), share),
+            identity: Window::new(budgets.all_identity(), share),
+            pauses: HashMap::new(),
+            untold: Vec::new(),
+            waiting: Rotation::default(),
+        };
+        Self(Arc::new(Inner {
+            application,
+            budgets,
+            shares,
+            tenants: Mutex::default(),
+            gate: Mutex::new(gate),
+            changed: Notify::new(),
+            news: Notify::new(),
+            is_over: AtomicBool::new(false),
+        }))
+    }
+
     /// The limiter of a tenant's workload.
     pub(crate) fn limiter(&self, tenant: TenantId, workload: Workload) -> Arc<Limiter> {
-        let mut tenants = lock(&self.tenants);
+        let mut tenants = lock(&self.0.tenants);
         if tenants.limiters.len() >= tenants.sweep_at {
             let now = Instant::now();
             tenants
@@ -131,61 +158,244 @@ impl Throttle {
         let limiter = tenants
             .limiters
             .entry((tenant, workload))
-            .or_insert_with(|| Arc::new(Limiter::new(workload)));
+            .or_insert_with(|| {
+                let share = first_share(self.0.shares.is_some());
+                Arc::new(Limiter::new(tenant, workload, &self.0.budgets, share))
+            });
         Arc::clone(limiter)
     }
 
     /// Tells how many users a tenant has: larger tenants are granted more.
     pub(crate) fn tenant_has_users(&self, tenant: TenantId, users: u64) {
         let limiter = self.limiter(tenant, Workload::Identity);
-        lock(&limiter.state).set_documented(identity_units(users));
+        let units = self.0.budgets.identity_units(users);
+        lock(&limiter.state).set_documented(units);
     }
 
     /// Waits until a request of this cost may be sent.
-    pub(crate) async fn admit(&self, limiter: &Arc<Limiter>, units: u32, meter: &Meter) -> Permit {
-        let (permit, waited) = limiter
-            .admit(units, meter, || self.application_pause(limiter.workload))
-            .await;
-        Permit {
+    pub(crate) async fn admit(
+        &self,
+        limiter: &Arc<Limiter>,
+        asker: Asker,
+        cost: Cost,
+        meter: &Meter,
+    ) -> Permit {
+        let place = limiter.place().await;
+        self.wait_for_shares(limiter).await;
+        let mut permit = Permit {
+            governor: self.clone(),
             limiter: Arc::clone(limiter),
-            permit: Some(permit),
-            units,
-            waited,
+            place: Some(place),
+            cost,
+            waited: Duration::ZERO,
+        };
+        let (go, mut gone) = oneshot::channel();
+        let waiter = Waiter {
+            limiter: Arc::clone(limiter),
+            cost,
+            go: Mutex::new(Some(go)),
+        };
+        let place = (limiter.tenant, limiter.workload);
+        lock(&self.0.gate)
+            .waiting
+            .join(asker.priority, asker.org, place, waiter);
+        loop {
+            let began = Instant::now();
+            let mut changed = pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            self.lacks_shares(limiter);
+            let again = self.serve(began);
+            if gone.try_recv().is_ok() {
+                return permit;
+            }
+            // Whoever serves first serves all it can.
+            let again = again.unwrap_or(began + JITTER) + JITTER.mul_f64(random_fraction());
+            let served = tokio::select! {
+                biased;
+                served = &mut gone => served.is_ok(),
+                () = changed => false,
+                () = tokio::time::sleep_until(again) => false,
+            };
+            permit.waited += meter.count_wait(began, Instant::now());
+            if served {
+                return permit;
+            }
         }
     }
 
-    fn application_pause(&self, workload: Workload) -> Option<Instant> {
-        lock(&self.application).get(&workload).copied()
-    }
-
-    /// Pauses the workload for every tenant.
-    fn pause_application(&self, workload: Workload, until: Instant) {
-        let mut pauses = lock(&self.application);
-        let pause = pauses.entry(workload).or_insert(until);
-        *pause = until.max(*pause);
+    /// Lets go who may go; when to look again.
+    fn serve(&self, now: Instant) -> Option<Instant> {
+        let mut gate = lock(&self.0.gate);
+        let Gate {
+            requests,
+            identity,
+            pauses,
+            waiting,
+            ..
+        } = &mut *gate;
+        // Once somebody was too dear for a common budget nobody cheaper goes before it.
+        let mut full: [Option<Instant>; 2] = [None; 2];
+        waiting.serve(|waiter| {
+            let mut go = lock(&waiter.go);
+            if go.as_ref().is_none_or(oneshot::Sender::is_closed) {
+                return Turn::Gone;
+            }
+            let Cost {
+                units,
+                requests: count,
+            } = waiter.cost;
+            let workload = waiter.limiter.workload;
+            if let Some(until) = pauses.get(&workload).filter(|until| **until > now) {
+                return Turn::Later(*until);
+            }
+            let mut state = lock(&waiter.limiter.state);
+            if let Some(at) = state.wait(units, now) {
+                return Turn::Later(at);
+            }
+            let [no_units, no_requests] = &mut full;
+            if workload.counts_units() {
+                *no_units = no_units.or_else(|| identity.wait(units, now));
+                if let Some(at) = *no_units {
+                    return Turn::Later(at);
+                }
+            }
+            *no_requests = no_requests.or_else(|| requests.wait(count, now));
+            if let Some(at) = *no_requests {
+                return Turn::Later(at);
+            }
+            if go.take().is_none_or(|go| go.send(()).is_err()) {
+                return Turn::Gone;
+            }
+            if workload.counts_units() {
+                identity.take(units, now);
+            }
+            requests.take(count, now);
+            if let Some(window) = &mut state.window {
+                window.take(units, now);
+            }
+            Turn::Served
+        })
     }
 
     /// Takes a refusal to heart: nobody of the named scope sends before `wait` has passed.
     pub(crate) fn refused(
         &self,
         limiter: &Limiter,
-        units: u32,
+        cost: Cost,
         wait: Duration,
         scope: Option<&str>,
     ) {
-        let until = Instant::now() + wait;
-        limiter.refused(units, until);
-        if scope.is_some_and(|scope| scope.starts_with("Application/")) {
-            self.pause_application(limiter.workload, until);
+        let now = Instant::now();
+        let until = now + wait;
+        let workload = limiter.workload;
+        let scope = Scope::of(scope, &self.0.application);
+        let mut gate = lock(&self.0.gate);
+        let tenant = match scope {
+            Scope::Application => {
+                let news = gate
+                    .pauses
+                    .get(&workload)
+                    .is_none_or(|paused| *paused <= now);
+                gate.pause(workload, until);
+                if news {
+                    let (window, units) = gate.common(workload, cost);
+                    window.learn(units, now);
+                }
+                None
+            }
+            Scope::TenantApplication | Scope::Tenant => Some(limiter.tenant),
+        };
+        let key = BudgetKey {
+            tenant,
+            workload: Some(workload),
+        };
+        if self.0.shares.is_some() {
+            gate.untold.push((key, until));
+            self.0.news.notify_one();
+        }
+        drop(gate);
+        limiter.refused(cost.units, until, scope == Scope::TenantApplication);
+    }
+
+    /// Corrects the cost by what it was, and slows down or speeds up.
+    fn answered(&self, limiter: &Limiter, booked: u32, units: Option<u32>, pressure: Option<f64>) {
+        let now = Instant::now();
+        let mut gate = lock(&self.0.gate);
+        let mut state = lock(&limiter.state);
+        if let (Some(actual), true) = (units, limiter.workload.counts_units()) {
+            gate.identity.correct(booked, actual);
+            if let Some(window) = &mut state.window {
+                window.correct(booked, actual);
+            }
+        }
+        let pressure = pressure.filter(|pressure| *pressure >= PRESSURE);
+        state.adjust_concurrency(pressure.is_some(), limiter.workload.concurrency(), now);
+        let (Some(pressure), Some(window)) = (pressure, &mut state.window) else {
+            return;
+        };
+        // It is not said which limit is near: the one that we have used more of.
+        let (common, _units) = gate.common(limiter.workload, Cost::of(0));
+        let nearer = if common.fullness(now) > window.fullness(now) {
+            common
+        } else {
+            window
+        };
+        nearer.ease(pressure, now);
+    }
+}
+
+impl Gate {
+    /// Pauses the workload for every tenant.
+    fn pause(&mut self, workload: Workload, until: Instant) {
+        let pause = self.pauses.entry(workload).or_insert(until);
+        *pause = until.max(*pause);
+    }
+
+    /// The budget of all tenants that a workload draws on first, and what a request costs there.
+    fn common(&mut self, workload: Workload, cost: Cost) -> (&mut Window, u32) {
+        if workload.counts_units() {
+            (&mut self.identity, cost.units)
+        } else {
+            (&mut self.requests, cost.requests)
+        }
+    }
+}
+
+/// Whose limit a refusal is about: the first word of `x-ms-throttle-scope`,
+/// `<scope>/<Read|Write|ReadWrite>/<application>/<tenant, user or resource>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// This application in all tenants.
+    Application,
+    /// All applications in this tenant together.
+    Tenant,
+    /// This application in this tenant, and whatever else is said or not said.
+    TenantApplication,
+}
+
+impl Scope {
+    fn of(text: Option<&str>, application: &str) -> Self {
+        let mut words = text.unwrap_or_default().split('/');
+        let scope = words.next().unwrap_or_default();
+        let named = words.nth(1).unwrap_or_default();
+        // A tenant may be read by a registration of its own, whose limits are no one else's.
+        let is_ours = named.is_empty() || named.eq_ignore_ascii_case(application);
+        if scope.eq_ignore_ascii_case("Application") && is_ours {
+            Self::Application
+        } else if scope.eq_ignore_ascii_case("Tenant") {
+            Self::Tenant
+        } else {
+            Self::TenantApplication
         }
     }
 }
 
 /// Leave to send one request; gives its place back when dropped.
 pub(crate) struct Permit {
+    governor: Governor,
     limiter: Arc<Limiter>,
-    permit: Option<OwnedSemaphorePermit>,
-    units: u32,
+    place: Option<OwnedSemaphorePermit>,
+    cost: Cost,
     waited: Duration,
 }
 
@@ -198,255 +408,20 @@ impl Permit {
     /// Corrects the cost by what Microsoft says it was, and slows down or speeds up by how near the
     /// limit it says we are (`x-ms-throttle-limit-percentage`: 1.0 is the limit).
     pub(crate) fn answered(&mut self, units: Option<u32>, pressure: Option<f64>) {
-        let mut state = lock(&self.limiter.state);
-        if let (Some(actual), true) = (units, self.limiter.workload.counts_units()) {
-            state.correct(self.units, actual);
-            self.units = actual;
-        }
-        let lower = pressure.is_some_and(|pressure| pressure >= 1.0);
-        state.adjust_concurrency(lower, self.limiter.workload.concurrency(), Instant::now());
+        self.governor
+            .answered(&self.limiter, self.cost.units, units, pressure);
+        self.cost.units = units.unwrap_or(self.cost.units);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = lock(&self.limiter.state);
-        if state.places > state.wanted_places {
-            // Concurrency was lowered: this place goes away instead of back.
-            state.places -= 1;
-            if let Some(permit) = self.permit.take() {
-                permit.forget();
-            }
-        } else if state.places < state.wanted_places {
-            state.places += 1;
-            self.limiter.places.add_permits(1);
-        }
+        self.limiter.leave(self.place.take());
     }
 }
 
-/// The shared gate of one tenant's workload.
-pub(crate) struct Limiter {
-    workload: Workload,
-    places: Arc<Semaphore>,
-    state: Mutex<State>,
-}
-
-struct State {
-    /// Semaphore permits in existence, and how many there should be.
-    places: usize,
-    wanted_places: usize,
-    changed_places_at: Instant,
-    paused_until: Option<Instant>,
-    window: Option<Window>,
-}
-
-/// What was sent in the last span, in slots.
-struct Window {
-    span: Duration,
-    documented: u32,
-    allowed: u32,
-    used: u32,
-    slots: VecDeque<(Instant, u32)>,
-    learned_at: Option<Instant>,
-}
-
-impl Limiter {
-    fn new(workload: Workload) -> Self {
-        let places = workload.concurrency();
-        let window = workload.budget().map(|budget| Window {
-            span: budget.span,
-            documented: budget.units,
-            allowed: budget.units,
-            used: 0,
-            slots: VecDeque::new(),
-            learned_at: None,
-        });
-        let state = State {
-            places,
-            wanted_places: places,
-            changed_places_at: Instant::now(),
-            paused_until: None,
-            window,
-        };
-        Self {
-            workload,
-            places: Arc::new(Semaphore::new(places)),
-            state: Mutex::new(state),
-        }
-    }
-
-    async fn admit(
-        &self,
-        units: u32,
-        meter: &Meter,
-        application_pause: impl Fn() -> Option<Instant>,
-    ) -> (OwnedSemaphorePermit, Duration) {
-        let mut waited = Duration::ZERO;
-        let permit = loop {
-            // The semaphore is never closed; were it, going on without a place is the lesser harm.
-            match Arc::clone(&self.places).acquire_owned().await {
-                Ok(permit) => break permit,
-                Err(_closed) => self.places.add_permits(1),
-            }
-        };
-        loop {
-            let now = Instant::now();
-            let until = {
-                let mut state = lock(&self.state);
-                let paused = state
-                    .paused_until
-                    .max(application_pause())
-                    .filter(|until| *until > now);
-                paused.or_else(|| state.book(units, now))
-            };
-            let Some(until) = until else {
-                return (permit, waited);
-            };
-            tokio::time::sleep_until(until + JITTER.mul_f64(random_fraction())).await;
-            waited += meter.count_wait(now, Instant::now());
-        }
-    }
-
-    fn refused(&self, units: u32, until: Instant) {
-        let now = Instant::now();
-        let mut state = lock(&self.state);
-        // Of many requests refused at the same moment only the first teaches anything.
-        let news = state.paused_until.is_none_or(|paused| paused <= now);
-        state.paused_until = state.paused_until.max(Some(until));
-        if news {
-            if let Some(window) = &mut state.window {
-                window.learn(units, now);
-            }
-            state.adjust_concurrency(true, self.workload.concurrency(), now);
-        }
-    }
-
-    /// Until when everybody waits, if they do.
-    #[cfg(test)]
-    pub(crate) fn paused_until(&self) -> Option<Instant> {
-        lock(&self.state).paused_until
-    }
-
-    fn is_at_rest(&self, now: Instant) -> bool {
-        let mut state = lock(&self.state);
-        let paused = state.paused_until.is_some_and(|until| until > now);
-        let used = state.window.as_mut().is_some_and(|window| {
-            window.forget_old(now);
-            window.used > 0
-        });
-        !paused && !used
-    }
-}
-
-impl State {
-    /// Books the units, or says when to ask again.
-    fn book(&mut self, units: u32, now: Instant) -> Option<Instant> {
-        self.window
-            .as_mut()
-            .and_then(|window| window.book(units, now))
-    }
-
-    fn correct(&mut self, booked: u32, actual: u32) {
-        if let Some(window) = &mut self.window {
-            window.correct(booked, actual);
-        }
-    }
-
-    fn set_documented(&mut self, units: u32) {
-        if let Some(window) = &mut self.window {
-            let was_full = window.allowed == window.documented;
-            window.documented = units;
-            window.allowed = if was_full {
-                units
-            } else {
-                window.allowed.min(units)
-            };
-        }
-    }
-
-    /// Halves the places at once, gives them back one in a few seconds.
-    fn adjust_concurrency(&mut self, lower: bool, most: usize, now: Instant) {
-        let settled = now.duration_since(self.changed_places_at);
-        if lower && settled >= Duration::from_secs(1) {
-            self.wanted_places = (self.wanted_places / 2).max(1);
-            self.changed_places_at = now;
-        } else if !lower && self.wanted_places < most && settled >= Duration::from_secs(5) {
-            self.wanted_places += 1;
-            self.changed_places_at = now;
-        }
-    }
-}
-
-impl Window {
-    fn book(&mut self, units: u32, now: Instant) -> Option<Instant> {
-        self.forget_old(now);
-        self.rise(now);
-        // Something dearer than the whole budget is sent alone.
-        let fits = self.used.saturating_add(units) <= self.allowed || self.used == 0;
-        if !fits {
-            return self
-                .slots
-                .front()
-                .map(|(began, _units)| *began + self.span + self.slot());
-        }
-        self.used = self.used.saturating_add(units);
-        let slot = self.slot();
-        match self.slots.back_mut() {
-            Some((began, sum)) if now.duration_since(*began) < slot => {
-                *sum = sum.saturating_add(units)
-            }
-            Some(_) | None => self.slots.push_back((now, units)),
-        }
-        None
-    }
-
-    fn correct(&mut self, booked: u32, actual: u32) {
-        // The last slot stands in for the one the request was booked in: a second's error at most.
-        if let Some((_began, sum)) = self.slots.back_mut() {
-            let corrected = sum.saturating_add(actual).saturating_sub(booked);
-            self.used = self.used.saturating_add(corrected).saturating_sub(*sum);
-            *sum = corrected;
-        }
-    }
-
-    fn forget_old(&mut self, now: Instant) {
-        let keep = self.span + self.slot();
-        while let Some((began, units)) = self.slots.front().copied() {
-            if now.duration_since(began) < keep {
-                break;
-            }
-            self.used = self.used.saturating_sub(units);
-            self.slots.pop_front();
-        }
-    }
-
-    /// What was used when Microsoft refused is what it allows.
-    fn learn(&mut self, refused_units: u32, now: Instant) {
-        self.forget_old(now);
-        let lowest = (self.documented / LOWEST_PART).max(1);
-        let granted = self.used.saturating_sub(refused_units);
-        self.allowed = (granted - granted / 20).clamp(lowest, self.allowed.max(lowest));
-        self.learned_at = Some(now);
-    }
-
-    /// A twentieth of the documented budget more for each span without a refusal.
-    fn rise(&mut self, now: Instant) {
-        let Some(learned_at) = self.learned_at else {
-            return;
-        };
-        if now.duration_since(learned_at) < self.span.saturating_mul(3) {
-            return;
-        }
-        self.allowed = self
-            .allowed
-            .saturating_add((self.documented / 20).max(1))
-            .min(self.documented);
-        self.learned_at = (self.allowed < self.documented).then_some(now);
-    }
-
-    fn slot(&self) -> Duration {
-        self.span / SLOTS
-    }
+fn first_share(is_shared: bool) -> Share {
+    if is_shared { Share::None } else { Share::Whole }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

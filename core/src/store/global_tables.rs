@@ -36,6 +36,18 @@ pub const GLOBAL_TABLES: &[GlobalTable] = &[
         reason: "a tenant is proven once in the whole installation",
     },
     GlobalTable {
+        name: "throttle_holders",
+        reason: "the processes of the installation, which share Microsoft's limits",
+    },
+    GlobalTable {
+        name: "throttle_slices",
+        reason: "Microsoft limits an application in a tenant, and in all tenants of all organisations together; no API answer reads it",
+    },
+    GlobalTable {
+        name: "throttle_pauses",
+        reason: "a pause that Microsoft named holds for whoever asks that tenant, or any; no API answer reads it",
+    },
+    GlobalTable {
         name: "__diesel_schema_migrations",
         reason: "kept by the migration library",
     },

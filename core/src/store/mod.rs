@@ -150,6 +150,11 @@ impl Store {
         &self.inner.clock
     }
 
+    /// Where the data is.
+    pub fn location(&self) -> &DatabaseLocation {
+        &self.inner.location
+    }
+
     /// `sqlite` or `postgres`.
     pub fn kind(&self) -> &'static str {
         match &self.inner.location {

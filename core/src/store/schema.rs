@@ -350,6 +350,42 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    throttle_holders (id) {
+        id -> DbUuid,
+        lease_until -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::DbUuid;
+
+    throttle_slices (application_id, tenant_id, workload, holder) {
+        application_id -> Text,
+        tenant_id -> DbUuid,
+        workload -> Text,
+        holder -> DbUuid,
+        slices -> Integer,
+        wants -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    throttle_pauses (application_id, tenant_id, workload) {
+        application_id -> Text,
+        tenant_id -> DbUuid,
+        workload -> Text,
+        paused_until -> DbTs,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     installation,
     organizations,
@@ -372,4 +408,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     inventory_objects,
     group_members,
     idempotency_keys,
+    throttle_holders,
+    throttle_slices,
+    throttle_pauses,
 );

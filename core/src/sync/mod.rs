@@ -18,6 +18,7 @@ mod service;
 mod shard;
 pub mod status;
 mod step;
+mod turns;
 mod worker;
 
 pub use self::{

@@ -7,7 +7,10 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::run::UnknownWord;
+use super::{
+    run::UnknownWord,
+    turns::{Slots, Turn, turns},
+};
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
     store::{Global, StoreError, dialect, types::StoredUuid},
@@ -178,9 +181,10 @@ pub fn remove_for_tenant(
     super::queries::delete_work_of_tenant(tx, org, tenant)
 }
 
-/// Whether a claim would find something.
-pub(crate) fn is_anything_due(tx: &mut Global<'_>) -> Result<bool, StoreError> {
-    Ok(!dialect::organizations_with_due_work(tx)?.is_empty())
+/// Whether a claim by this worker would find something.
+pub(crate) fn is_anything_due(tx: &mut Global<'_>, worker: Slots) -> Result<bool, StoreError> {
+    let work = dialect::work_of_organizations(tx, StoredUuid(worker.owner))?;
+    Ok(!turns(&work, worker.slots).is_empty())
 }
 
 /// Frees what this database's dead processes had claimed. Only where it is certain that no other
@@ -189,19 +193,15 @@ pub(crate) fn release_all(tx: &mut Global<'_>) -> Result<usize, StoreError> {
     super::queries::release_all_work(tx)
 }
 
-/// Takes the next due work: organisations in turn, the oldest first within one. `last` is the
-/// organisation served before.
+/// Takes the next due work in the order of [`turns`].
 pub(crate) fn claim_next(
     tx: &mut Global<'_>,
-    owner: Uuid,
-    last: Option<OrgId>,
+    worker: Slots,
 ) -> Result<Option<ClaimedWork>, StoreError> {
-    let orgs = dialect::organizations_with_due_work(tx)?;
-    let (earlier, later): (Vec<OrgId>, Vec<OrgId>) = orgs
-        .into_iter()
-        .partition(|org| last.is_some_and(|last| *org <= last));
-    for org in later.into_iter().chain(earlier) {
-        if let Some(claimed) = dialect::claim(tx, org, StoredUuid(owner), LEASE_SECONDS)? {
+    let owner = StoredUuid(worker.owner);
+    let work = dialect::work_of_organizations(tx, owner)?;
+    for Turn { org, urgency } in turns(&work, worker.slots) {
+        if let Some(claimed) = dialect::claim(tx, org, urgency, owner, LEASE_SECONDS)? {
             let kind = WorkKind::parse(&claimed.kind).or(Err(StoreError::Corrupt {
                 what: "kind of work",
             }))?;

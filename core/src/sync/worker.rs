@@ -13,10 +13,11 @@ use super::{
     engine::{Engine, Outcome},
     mailbox_purposes,
     queue::{self, ClaimedWork, LEASE_SECONDS, LeaseError, WorkKind},
+    turns::Slots,
 };
 use crate::{
     consent::{ProofStep, Prover},
-    ids::{ConnectionId, OrgId},
+    ids::ConnectionId,
     microsoft::graph::GraphClient,
     store::{Store, StoreError},
 };
@@ -47,8 +48,8 @@ pub struct Worker {
     engine: Engine,
     prover: Prover,
     wake: WakeUp,
-    slots: Arc<Semaphore>,
-    owner: Uuid,
+    free: Arc<Semaphore>,
+    slots: Slots,
     look: Duration,
 }
 
@@ -70,8 +71,11 @@ impl Worker {
             engine,
             prover,
             wake,
-            slots: Arc::new(Semaphore::new(slots)),
-            owner: Uuid::now_v7(),
+            free: Arc::new(Semaphore::new(slots)),
+            slots: Slots {
+                owner: Uuid::now_v7(),
+                slots,
+            },
             look: LOOK,
         }
     }
@@ -85,14 +89,12 @@ impl Worker {
     /// checkpoint wherever it is claimed next.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let worker = Arc::new(self);
-        let mut last = None;
         let mut tasks = tokio::task::JoinSet::new();
         while !*stop.borrow() {
             while tasks.try_join_next().is_some() {}
             tokio::select! {
-                claimed = worker.claim(last) => match claimed {
+                claimed = worker.claim() => match claimed {
                     Some((work, slot)) => {
-                        last = Some(work.org);
                         let (worker, stop) = (Arc::clone(&worker), stop.clone());
                         tasks.spawn(async move {
                             worker.work_on(work, stop).await;
@@ -112,19 +114,19 @@ impl Worker {
         while tasks.join_next().await.is_some() {}
     }
 
-    async fn claim(
-        &self,
-        last: Option<OrgId>,
-    ) -> Option<(ClaimedWork, tokio::sync::OwnedSemaphorePermit)> {
-        let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
-        let owner = self.owner;
+    async fn claim(&self) -> Option<(ClaimedWork, tokio::sync::OwnedSemaphorePermit)> {
+        let slot = Arc::clone(&self.free).acquire_owned().await.ok()?;
+        let slots = self.slots;
         // Looking costs a read; only when something is due does it become a write.
-        let looked = self.store.read_global(queue::is_anything_due).await;
+        let looked = self
+            .store
+            .read_global(move |tx| queue::is_anything_due(tx, slots))
+            .await;
         let claimed = match looked {
             Ok(false) => return None,
             Ok(true) => {
                 self.store
-                    .global(move |tx| queue::claim_next(tx, owner, last))
+                    .global(move |tx| queue::claim_next(tx, slots))
                     .await
             }
             Err(error) => Err(error),

@@ -7,6 +7,7 @@
 )]
 
 mod audit;
+mod budgets;
 mod customers;
 mod idempotency;
 mod installation;

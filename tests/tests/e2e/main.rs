@@ -9,6 +9,7 @@ mod contract;
 mod delegated;
 mod event_reader;
 mod events;
+mod fairness;
 mod flow;
 mod isolation;
 mod metrics;

@@ -113,6 +113,12 @@ async fn a_request_carries_what_microsoft_asks_for() {
     assert_eq!(seen[0].header("x-ms-throttle-priority"), Some("low"));
     assert!(seen[0].header("accept-encoding").unwrap().contains("gzip"));
     assert_eq!(seen[1].header("consistencylevel"), None);
+    let person = session.clone().for_a_person();
+    let (url, waits) = (session.v1("me"), Meter::default());
+    let asked = person.get(&url, Workload::Identity, &waits);
+    asked.await.unwrap();
+    let last = server.seen_at("/v1.0/me").pop().unwrap();
+    assert_eq!(last.header("x-ms-throttle-priority"), Some("normal"));
     let ids = seen.iter().map(|seen| {
         seen.header("client-request-id")
             .unwrap()
@@ -120,7 +126,7 @@ async fn a_request_carries_what_microsoft_asks_for() {
             .unwrap()
     });
     assert_eq!(ids.collect::<std::collections::HashSet<_>>().len(), 2);
-    assert_eq!(server.seen().len(), 3, "one token for both");
+    assert_eq!(server.seen().len(), 4, "one token for all");
     assert_eq!(
         meter.read(),
         Reading {
@@ -428,6 +434,50 @@ async fn throttled_items_are_asked_again_alone() {
     let cost = meter.read();
     assert_eq!((cost.requests, cost.retries), (3, 6));
     assert!(cost.throttled_ms >= 900, "{cost:?}");
+}
+
+#[tokio::test]
+async fn a_throttled_item_says_who_pauses() {
+    let server = graph(|seen, before| {
+        batch_answer(seen, |_url| {
+            let headers = json!({"Retry-After": 1, "X-Ms-Throttle-Scope": "Application/Read"});
+            Some(match before {
+                0 => json!({"status": 429, "headers": headers}),
+                _later => json!({"status": 200, "body": {}}),
+            })
+        })
+    })
+    .await;
+    let session = session(&server);
+    let other_tenant = Uuid::new_v4().to_string().parse().unwrap();
+    let handle = ConnectionHandle::loaded(
+        session.org,
+        ConnectionId::from_uuid(Uuid::new_v4()),
+        other_tenant,
+        Grant::AdminConsent,
+    );
+    let other = session.client.session(&handle);
+    let batch = session.clone();
+    let items = tokio::spawn(async move {
+        let meter = Meter::default();
+        batch
+            .batch(paths(3), Workload::Intune, &meter)
+            .await
+            .unwrap();
+    });
+    while session.limiter(Workload::Intune).paused_until().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let meter = Meter::default();
+    let url = other.v1("$batch");
+    let cost = Cost::of(1);
+    drop(
+        other
+            .post_query(&url, b"{\"requests\":[]}", Workload::Intune, cost, &meter)
+            .await,
+    );
+    assert!(meter.read().throttled_ms > 500, "{:?}", meter.read());
+    items.await.unwrap();
 }
 
 #[tokio::test]

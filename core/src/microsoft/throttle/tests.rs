@@ -1,23 +1,49 @@
-//! Budgets, pauses and places, with time as a value.
+//! Budgets, pauses and places, with time as a value; fairness and sharing, with time that tests move.
 
-use super::*;
+mod fairness;
+mod sharing;
+
+use super::{window::Window, workload::Budget, *};
+use crate::microsoft::throttle::limiter::State;
 
 const SPAN: Duration = Duration::from_secs(10);
+const APPLICATION: &str = "5c0f8a9e-2b1d-4c3e-9f60-7a8b9c0d1e2f";
 
 fn window(units: u32) -> Window {
-    let slots = VecDeque::new();
-    Window {
-        span: SPAN,
-        documented: units,
-        allowed: units,
-        used: 0,
-        slots,
-        learned_at: None,
-    }
+    Window::new(Budget { units, span: SPAN }, Share::Whole)
 }
 
 fn state(workload: Workload) -> State {
-    Limiter::new(workload).state.into_inner().unwrap()
+    let limiter = Limiter::new(tenant(1), workload, &Budgets::default(), Share::Whole);
+    limiter.state.into_inner().unwrap()
+}
+
+fn tenant(number: u128) -> TenantId {
+    TenantId::from_uuid(uuid::Uuid::from_u128(number))
+}
+
+fn org(number: u128) -> OrgId {
+    OrgId::from_uuid(uuid::Uuid::from_u128(number))
+}
+
+fn governor() -> Governor {
+    Governor::alone(APPLICATION.to_owned(), Budgets::default())
+}
+
+const ASKER: Asker = Asker {
+    org: OrgId::from_uuid(uuid::Uuid::nil()),
+    priority: Priority::Low,
+};
+
+impl Window {
+    /// Spends the units, or says when to ask again.
+    fn book(&mut self, units: u32, now: Instant) -> Option<Instant> {
+        let wait = self.wait(units, now);
+        if wait.is_none() {
+            self.take(units, now);
+        }
+        wait
+    }
 }
 
 /// Sends units of one as fast as the window allows and returns when each went.
@@ -103,20 +129,25 @@ fn something_dearer_than_the_budget_is_sent_alone() {
 
 #[test]
 fn budgets_are_microsofts_and_grow_with_the_tenant() {
+    let budgets = Budgets::default();
+    let of = |workload| {
+        let budget = budgets.of_tenant(workload)?;
+        Some((budget.units, budget.span.as_secs()))
+    };
     assert_eq!(
-        Workload::Identity.budget(),
-        Some(Budget {
-            units: 3500,
-            span: SPAN
-        })
+        Workload::ALL.map(of),
+        [
+            Some((3500, 10)),
+            Some((2000, 20)),
+            Some((150, 60)),
+            Some((14, 600)),
+            None,
+            None
+        ]
     );
-    assert_eq!(
-        Workload::MailboxUsageReport.budget(),
-        Some(Budget {
-            units: 14,
-            span: Duration::from_secs(600)
-        })
-    );
+    let (requests, identity) = (budgets.all_requests(), budgets.all_identity());
+    assert_eq!((requests.units, requests.span.as_secs()), (130_000, 10));
+    assert_eq!((identity.units, identity.span.as_secs()), (150_000, 20));
     assert_eq!(
         (
             Workload::Security.concurrency(),
@@ -125,12 +156,7 @@ fn budgets_are_microsofts_and_grow_with_the_tenant() {
         (4, 4)
     );
     assert_eq!(
-        [
-            identity_units(0),
-            identity_units(50),
-            identity_units(500),
-            identity_units(501)
-        ],
+        [0, 50, 500, 501].map(|users| budgets.identity_units(users)),
         [3500, 5000, 5000, 8000]
     );
     let mut state = state(Workload::Identity);
@@ -164,15 +190,84 @@ fn concurrency_halves_at_once_and_returns_slowly() {
     assert_eq!(state.wanted_places, 8);
 }
 
-#[tokio::test]
-async fn places_follow_the_wanted_concurrency() {
-    let throttle = Throttle::default();
-    let tenant = TenantId::from_uuid(uuid::Uuid::from_u128(1));
-    let limiter = throttle.limiter(tenant, Workload::Other);
+#[test]
+fn a_limit_that_is_near_is_read_off_before_it_is_reached() {
+    // Microsoft's bucket holds 1000 and fills by 100 a second; we believe it were 8000.
+    let start = Instant::now();
+    let mut window = window(8000);
+    for second in 0..4_u32 {
+        window.take(300, start + Duration::from_secs(second.into()));
+    }
+    let now = start + Duration::from_secs(3);
+    // 1200 spent, 300 flowed in: 900 are missing.
+    window.ease(0.9, now);
+    assert_eq!(window.allowed, 4000, "a single reading takes at most half");
+    window.ease(0.9, now);
+    assert_eq!(
+        window.allowed, 4000,
+        "a second one at the same time is no other"
+    );
+    for second in 1..3 {
+        window.ease(0.9, now + Duration::from_secs(second));
+    }
+    assert!(window.allowed <= 1000, "{}", window.allowed);
+    let lowest = window.documented / 10;
+    assert!(window.allowed >= lowest);
+    assert!(window.wait(10, now + Duration::from_secs(2)).is_some());
+    // A bucket that is as large as we think changes nothing.
+    let mut window = self::window(1000);
+    window.take(900, start);
+    window.ease(0.9, start);
+    assert_eq!(window.allowed, 1000);
+}
+
+#[test]
+fn the_scope_of_a_refusal_says_who_pauses() {
+    let of = |text| Scope::of(text, APPLICATION);
+    let ours = format!("Application/ReadWrite/{}", APPLICATION.to_uppercase());
+    let ours_too = format!("Application/Read/{APPLICATION}/users");
+    for (text, scope) in [
+        (ours.as_str(), Scope::Application),
+        (&ours_too, Scope::Application),
+        ("Application", Scope::Application),
+        ("application/Write", Scope::Application),
+        (
+            "Application/Read/11111111-2b1d-4c3e-9f60-7a8b9c0d1e2f",
+            Scope::TenantApplication,
+        ),
+        ("Tenant/ReadWrite/a/b", Scope::Tenant),
+        ("Tenant_Application/ReadWrite/a/b", Scope::TenantApplication),
+        ("", Scope::TenantApplication),
+        ("Everything/Read", Scope::TenantApplication),
+    ] {
+        assert_eq!(of(Some(text)), scope, "{text}");
+    }
+    assert_eq!(of(None), Scope::TenantApplication);
+}
+
+/// Admits a request of one unit, which this must be possible at once.
+async fn admitted_at_once(governor: &Governor, limiter: &Arc<Limiter>) -> Permit {
     let meter = Meter::default();
+    let admitted = governor.admit(limiter, ASKER, Cost::of(1), &meter);
+    let permit = tokio::time::timeout(Duration::from_millis(1), admitted).await;
+    permit.expect("nothing stands in the way")
+}
+
+async fn is_paused(governor: &Governor, limiter: &Arc<Limiter>) -> bool {
+    let meter = Meter::default();
+    let admitted = governor.admit(limiter, ASKER, Cost::of(1), &meter);
+    tokio::time::timeout(Duration::from_secs(60), admitted)
+        .await
+        .is_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_follow_the_wanted_concurrency() {
+    let governor = governor();
+    let limiter = governor.limiter(tenant(1), Workload::Other);
     let mut permits = Vec::new();
     for _ in 0..8 {
-        permits.push(throttle.admit(&limiter, 1, &meter).await);
+        permits.push(admitted_at_once(&governor, &limiter).await);
     }
     assert_eq!(limiter.places.available_permits(), 0);
     lock(&limiter.state).wanted_places = 2;
@@ -180,37 +275,62 @@ async fn places_follow_the_wanted_concurrency() {
     assert_eq!(limiter.places.available_permits(), 2);
     for wanted in 3..=8 {
         lock(&limiter.state).wanted_places = wanted;
-        drop(throttle.admit(&limiter, 1, &meter).await);
+        drop(admitted_at_once(&governor, &limiter).await);
         assert_eq!(limiter.places.available_permits(), wanted);
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn tenants_and_workloads_do_not_share_but_an_application_does() {
-    let throttle = Throttle::default();
-    let tenant = |number| TenantId::from_uuid(uuid::Uuid::from_u128(number));
-    let meter = Meter::default();
-    let first = throttle.limiter(tenant(1), Workload::Intune);
+    let governor = governor();
+    let first = governor.limiter(tenant(1), Workload::Intune);
     let hour = Duration::from_secs(3600);
-    throttle.refused(&first, 1, hour, Some("Tenant_Application/Read/a/b"));
+    let own = Some("Tenant_Application/Read/a/b");
+    governor.refused(&first, Cost::of(1), hour, own);
     assert!(Arc::ptr_eq(
         &first,
-        &throttle.limiter(tenant(1), Workload::Intune)
+        &governor.limiter(tenant(1), Workload::Intune)
     ));
-    assert!(first.paused_until().is_some());
-    // Admitted at once, or this test would not end.
+    assert!(is_paused(&governor, &first).await);
+    let second = governor.limiter(tenant(2), Workload::Intune);
+    let outlook = governor.limiter(tenant(1), Workload::Outlook);
+    drop(admitted_at_once(&governor, &second).await);
+    drop(admitted_at_once(&governor, &outlook).await);
+    governor.refused(&first, Cost::of(1), hour, Some("Application/ReadWrite"));
+    assert!(is_paused(&governor, &second).await);
+    drop(admitted_at_once(&governor, &outlook).await);
+    tokio::time::advance(hour).await;
     drop(
-        throttle
-            .admit(&throttle.limiter(tenant(2), Workload::Intune), 1, &meter)
+        governor
+            .admit(&second, ASKER, Cost::of(1), &Meter::default())
             .await,
     );
-    drop(
-        throttle
-            .admit(&throttle.limiter(tenant(1), Workload::Outlook), 1, &meter)
-            .await,
-    );
-    assert_eq!(throttle.application_pause(Workload::Intune), None);
-    throttle.refused(&first, 1, hour, Some("Application/ReadWrite/a"));
-    assert!(throttle.application_pause(Workload::Intune).is_some());
-    assert_eq!(throttle.application_pause(Workload::Outlook), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_a_whole_tenant_pauses_but_teaches_nothing_about_ours() {
+    let governor = governor();
+    let limiter = governor.limiter(tenant(1), Workload::Identity);
+    let wait = Duration::from_secs(10);
+    governor.refused(&limiter, Cost::of(1), wait, Some("Tenant/ReadWrite/a/b"));
+    assert!(limiter.paused_until().is_some());
+    let allowed = |limiter: &Limiter| lock(&limiter.state).window.as_ref().unwrap().allowed;
+    assert_eq!(allowed(&limiter), 3500);
+    governor.refused(&limiter, Cost::of(1), wait, None);
+    tokio::time::advance(wait * 2).await;
+    governor.refused(&limiter, Cost::of(1), wait, None);
+    assert_eq!(allowed(&limiter), 350);
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_halve_from_four_fifths_of_the_limit_on() {
+    let governor = governor();
+    let limiter = governor.limiter(tenant(1), Workload::Other);
+    for (pressure, places) in [(0.79, 8), (0.8, 4), (1.2, 2)] {
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let mut permit = admitted_at_once(&governor, &limiter).await;
+        permit.answered(None, Some(pressure));
+        drop(permit);
+        assert_eq!(lock(&limiter.state).wanted_places, places, "{pressure}");
+    }
 }

@@ -6,7 +6,10 @@ mod sqlite;
 
 use std::borrow::Cow;
 
-use super::{Conn, Global, Scoped, StoreError, types::StoredUuid};
+use super::{
+    Conn, Global, Scoped, StoreError,
+    types::{StoredTime, StoredUuid},
+};
 use crate::{
     ids::{ConnectionId, OrgId, TenantId, WorkItemId},
     names::without_nul,
@@ -60,7 +63,7 @@ pub(crate) struct Claimed {
     #[diesel(sql_type = diesel::sql_types::Integer)]
     pub(crate) attempts: i32,
     #[diesel(sql_type = super::types::DbTs)]
-    pub(crate) due_at: super::types::StoredTime,
+    pub(crate) due_at: StoredTime,
 }
 
 /// Writes objects: new ones in, changed ones over, unchanged ones of the same read untouched. The keys
@@ -171,11 +174,56 @@ fn all_storable<T: Clone>(rows: &[T], mended: impl Fn(&T) -> Option<T>) -> Cow<'
     Cow::Owned(each.collect())
 }
 
-/// Organisations that have work due and free, by id.
-pub(crate) fn organizations_with_due_work(tx: &mut Global<'_>) -> Result<Vec<OrgId>, StoreError> {
+/// Whether work is of the kind that yields to what people wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Proofs and syncs.
+    Pressing,
+    /// Passes for the kind of each mailbox.
+    Yielding,
+}
+
+impl Urgency {
+    /// The condition on `work_items`, word for word that of the index for it.
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::Pressing => "kind <> 'mailboxPurposes'",
+            Self::Yielding => "kind = 'mailboxPurposes'",
+        }
+    }
+}
+
+/// What the queue holds of one organisation at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, diesel::QueryableByName)]
+pub(crate) struct OrgWork {
+    #[diesel(sql_type = super::types::DbUuid)]
+    pub(crate) org_id: OrgId,
+    /// Pieces of work that any worker holds.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub(crate) held: i64,
+    /// Those of them that the asking worker holds.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub(crate) held_here: i64,
+    /// Whether the organisation holds a tenant.
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    pub(crate) has_tenants: bool,
+    /// For how long its oldest free pressing work has been due, in milliseconds; null without any.
+    #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::BigInt>)]
+    pub(crate) pressing_ms: Option<i64>,
+    /// The same of the work that yields.
+    #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::BigInt>)]
+    pub(crate) yielding_ms: Option<i64>,
+}
+
+/// What the queue holds of each organisation, by its id. A few look-ups in an index for each,
+/// however much work is due.
+pub(crate) fn work_of_organizations(
+    tx: &mut Global<'_>,
+    owner: StoredUuid,
+) -> Result<Vec<OrgWork>, StoreError> {
     match &mut tx.conn {
-        Conn::Sqlite(conn) => sqlite::organizations_with_due_work(conn),
-        Conn::Postgres(conn) => postgres::organizations_with_due_work(conn),
+        Conn::Sqlite(conn) => sqlite::work_of_organizations(conn, owner),
+        Conn::Postgres(conn) => postgres::work_of_organizations(conn, owner),
     }
 }
 
@@ -183,12 +231,13 @@ pub(crate) fn organizations_with_due_work(tx: &mut Global<'_>) -> Result<Vec<Org
 pub(crate) fn claim(
     tx: &mut Global<'_>,
     org: OrgId,
+    urgency: Urgency,
     owner: StoredUuid,
     lease_seconds: i32,
 ) -> Result<Option<Claimed>, StoreError> {
     match &mut tx.conn {
-        Conn::Sqlite(conn) => sqlite::claim(conn, org, owner, lease_seconds),
-        Conn::Postgres(conn) => postgres::claim(conn, org, owner, lease_seconds),
+        Conn::Sqlite(conn) => sqlite::claim(conn, org, urgency, owner, lease_seconds),
+        Conn::Postgres(conn) => postgres::claim(conn, org, urgency, owner, lease_seconds),
     }
 }
 
@@ -271,4 +320,20 @@ pub(crate) fn hold_credential(tx: &mut Scoped<'_>, hold: &Hold) -> Result<bool, 
         Conn::Postgres(conn) => postgres::hold_credential(conn, org, hold),
     }?;
     Ok(rows == 1)
+}
+
+/// The present moment of the database.
+#[derive(diesel::QueryableByName)]
+struct Moment {
+    #[diesel(sql_type = super::types::DbTs)]
+    now: StoredTime,
+}
+
+/// Keeps all other processes from sharing out Microsoft's budgets until this transaction ends, and
+/// tells the present moment of the database.
+pub(crate) fn begin_sharing(tx: &mut Global<'_>) -> Result<StoredTime, StoreError> {
+    match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::begin_sharing(conn),
+        Conn::Postgres(conn) => postgres::begin_sharing(conn),
+    }
 }

@@ -5,12 +5,14 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Integer, Nullable, Text},
 };
 
-use super::{Claimed, FoundObject, Hold, MemberRow, NewWork, ObjectRow, Target};
+use super::{
+    Claimed, FoundObject, Hold, MemberRow, Moment, NewWork, ObjectRow, OrgWork, Target, Urgency,
+};
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
     store::{
         StoreError,
-        types::{DbUuid, StoredUuid},
+        types::{DbUuid, StoredTime, StoredUuid},
     },
 };
 
@@ -125,37 +127,57 @@ pub(super) fn upsert_members(
     Ok(())
 }
 
-#[derive(QueryableByName)]
-struct Org {
-    #[diesel(sql_type = DbUuid)]
-    org_id: OrgId,
+/// For how long the oldest free work of an organisation has been due.
+macro_rules! due_for {
+    ($condition:literal) => {
+        concat!(
+            "(SELECT (extract(epoch FROM now() - due_at) * 1000)::bigint FROM work_items \
+              WHERE org_id = organizations.id AND ",
+            $condition,
+            " AND due_at <= now() AND (lease_until IS NULL OR lease_until < now()) \
+              ORDER BY due_at LIMIT 1)"
+        )
+    };
 }
 
-pub(super) fn organizations_with_due_work(
+pub(super) fn work_of_organizations(
     conn: &mut PgConnection,
-) -> Result<Vec<OrgId>, StoreError> {
-    let rows: Vec<Org> = sql_query(
-        "SELECT DISTINCT org_id FROM work_items \
-         WHERE due_at <= now() AND (lease_until IS NULL OR lease_until < now()) ORDER BY org_id",
-    )
-    .get_results(conn)?;
-    Ok(rows.into_iter().map(|row| row.org_id).collect())
+    owner: StoredUuid,
+) -> Result<Vec<OrgWork>, StoreError> {
+    // The order makes the planner use the index, whose first hit decides, where EXISTS reads the table.
+    Ok(sql_query(concat!(
+        "SELECT id AS org_id, held.everywhere AS held, held.here AS held_here, \
+            coalesce((SELECT org_id FROM tenant_claims WHERE org_id >= organizations.id \
+              ORDER BY org_id LIMIT 1) = organizations.id, false) AS has_tenants, ",
+        due_for!("kind <> 'mailboxPurposes'"),
+        " AS pressing_ms, ",
+        due_for!("kind = 'mailboxPurposes'"),
+        " AS yielding_ms \
+         FROM organizations CROSS JOIN LATERAL ( \
+            SELECT count(*) AS everywhere, count(*) FILTER (WHERE lease_owner = $1) AS here \
+            FROM work_items WHERE org_id = organizations.id AND lease_until >= now()) AS held \
+         ORDER BY id"
+    ))
+    .bind::<DbUuid, _>(owner)
+    .get_results(conn)?)
 }
 
 pub(super) fn claim(
     conn: &mut PgConnection,
     org: OrgId,
+    urgency: Urgency,
     owner: StoredUuid,
     lease_seconds: i32,
 ) -> Result<Option<Claimed>, StoreError> {
-    Ok(sql_query(
+    Ok(sql_query(format!(
         "UPDATE work_items SET lease_owner = $1, lease_until = now() + make_interval(secs => $2), \
             fence = fence + 1, attempts = attempts + 1 \
-         WHERE id = (SELECT id FROM work_items WHERE org_id = $3 AND due_at <= now() \
+         WHERE id = (SELECT id FROM work_items WHERE org_id = $3 AND {} AND due_at <= now() \
             AND (lease_until IS NULL OR lease_until < now()) \
             ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) \
          RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts, due_at",
-    )
+        urgency.condition()
+    ))
     .bind::<DbUuid, _>(owner)
     .bind::<Integer, _>(lease_seconds)
     .bind::<DbUuid, _>(org)
@@ -251,4 +273,16 @@ pub(super) fn hold_credential(
     .bind::<DbUuid, _>(hold.connection)
     .bind::<BigInt, _>(hold.generation)
     .execute(conn)?)
+}
+
+/// Any number that nothing else in this database locks by.
+const SHARING: i64 = 0x7e4a_0b1d_6e75;
+
+pub(super) fn begin_sharing(conn: &mut PgConnection) -> Result<StoredTime, StoreError> {
+    sql_query("SELECT pg_advisory_xact_lock($1)")
+        .bind::<BigInt, _>(SHARING)
+        .execute(conn)?;
+    // The clock after the wait for the lock, not that of the transaction's beginning.
+    let moment: Moment = sql_query("SELECT clock_timestamp() AS now").get_result(conn)?;
+    Ok(moment.now)
 }

@@ -10,7 +10,9 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use super::{Claimed, FoundObject, Hold, MemberRow, NewWork, ObjectRow, Target};
+use super::{
+    Claimed, FoundObject, Hold, MemberRow, Moment, NewWork, ObjectRow, OrgWork, Target, Urgency,
+};
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
     store::{
@@ -210,41 +212,60 @@ macro_rules! now {
     };
 }
 
-#[derive(QueryableByName)]
-struct Org {
-    #[diesel(sql_type = DbUuid)]
-    org_id: OrgId,
+/// For how long the oldest free work of an organisation has been due.
+macro_rules! due_for {
+    ($condition:literal) => {
+        concat!(
+            "(SELECT (",
+            now!(),
+            " - due_at) / 1000 FROM work_items WHERE org_id = organizations.id AND ",
+            $condition,
+            " AND due_at <= ",
+            now!(),
+            " AND (lease_until IS NULL OR lease_until < ",
+            now!(),
+            ") ORDER BY due_at LIMIT 1)"
+        )
+    };
 }
 
-pub(super) fn organizations_with_due_work(
+pub(super) fn work_of_organizations(
     conn: &mut SqliteConnection,
-) -> Result<Vec<OrgId>, StoreError> {
-    let rows: Vec<Org> = sql_query(concat!(
-        "SELECT DISTINCT org_id FROM work_items WHERE due_at <= ",
+    owner: StoredUuid,
+) -> Result<Vec<OrgWork>, StoreError> {
+    Ok(sql_query(concat!(
+        "SELECT id AS org_id, \
+            (SELECT count(*) FROM work_items WHERE org_id = organizations.id AND lease_until >= ",
         now!(),
-        " AND (lease_until IS NULL OR lease_until < ",
+        ") AS held, \
+            (SELECT count(*) FROM work_items WHERE org_id = organizations.id \
+              AND lease_owner = ? AND lease_until >= ",
         now!(),
-        ") ORDER BY org_id"
+        ") AS held_here, \
+            EXISTS (SELECT 1 FROM tenant_claims WHERE org_id = organizations.id) AS has_tenants, ",
+        due_for!("kind <> 'mailboxPurposes'"),
+        " AS pressing_ms, ",
+        due_for!("kind = 'mailboxPurposes'"),
+        " AS yielding_ms FROM organizations ORDER BY id"
     ))
-    .get_results(conn)?;
-    Ok(rows.into_iter().map(|row| row.org_id).collect())
+    .bind::<DbUuid, _>(owner)
+    .get_results(conn)?)
 }
 
 pub(super) fn claim(
     conn: &mut SqliteConnection,
     org: OrgId,
+    urgency: Urgency,
     owner: StoredUuid,
     lease_seconds: i32,
 ) -> Result<Option<Claimed>, StoreError> {
-    Ok(sql_query(concat!(
-        "UPDATE work_items SET lease_owner = ?, lease_until = ",
-        now!(),
-        " + ? * 1000000, fence = fence + 1, attempts = attempts + 1 \
-         WHERE id = (SELECT id FROM work_items WHERE org_id = ? AND due_at <= ",
-        now!(),
-        " AND (lease_until IS NULL OR lease_until < ",
-        now!(),
-        ") ORDER BY due_at, id LIMIT 1) \
+    let now = now!();
+    let condition = urgency.condition();
+    Ok(sql_query(format!(
+        "UPDATE work_items SET lease_owner = ?, lease_until = {now} + ? * 1000000, \
+            fence = fence + 1, attempts = attempts + 1 \
+         WHERE id = (SELECT id FROM work_items WHERE org_id = ? AND {condition} AND due_at <= {now} \
+            AND (lease_until IS NULL OR lease_until < {now}) ORDER BY due_at, id LIMIT 1) \
          RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts, due_at"
     ))
     .bind::<DbUuid, _>(owner)
@@ -349,4 +370,10 @@ pub(super) fn hold_credential(
     .bind::<DbUuid, _>(hold.connection)
     .bind::<BigInt, _>(hold.generation)
     .execute(conn)?)
+}
+
+pub(super) fn begin_sharing(conn: &mut SqliteConnection) -> Result<StoredTime, StoreError> {
+    // The transaction is the only writer already.
+    let moment: Moment = sql_query(concat!("SELECT ", now!(), " AS now")).get_result(conn)?;
+    Ok(moment.now)
 }
