@@ -38,6 +38,7 @@ pub struct Metrics {
     tenants_stale: IntGauge,
     runs_active: IntGauge,
     connections: IntGaugeVec,
+    listening: IntGauge,
     store: Store,
     sync: SyncService,
 }
@@ -100,6 +101,10 @@ impl Metrics {
                 "Database connections of the pool.",
                 "state",
             )?,
+            listening: gauge(
+                "tenantry_db_listening",
+                "Whether this process hears of changes by others at once: 1, or 0 when it looks for them. Always 0 with SQLite.",
+            )?,
             store,
             sync,
         };
@@ -125,6 +130,9 @@ impl Metrics {
         metrics
             .registry
             .register(Box::new(metrics.connections.clone()))?;
+        metrics
+            .registry
+            .register(Box::new(metrics.listening.clone()))?;
         Ok(metrics)
     }
 
@@ -169,6 +177,8 @@ impl Metrics {
         self.connections
             .with_label_values(&["idle"])
             .set(idle.into());
+        let listening = self.store.notices().is_listening();
+        self.listening.set(listening.into());
         let mut families = self.registry.gather();
         families.extend(measured::families(self.store.measures()));
         let mut text = Vec::new();

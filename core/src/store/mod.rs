@@ -10,6 +10,7 @@ pub mod dialect;
 mod error;
 pub mod global_tables;
 mod migrations;
+mod notices;
 mod pool;
 mod postgres_guard;
 pub mod schema;
@@ -28,11 +29,14 @@ use diesel::{
     r2d2::{ConnectionManager, Pool, PooledConnection},
 };
 
+use tokio::sync::watch;
+
 pub(crate) use self::connection::on_conn;
 pub use self::{
     connection::{Conn, Global, Scoped},
     error::StoreError,
     migrations::{MigrationError, schema_version},
+    notices::{ChangedStatuses, Notices},
     postgres_guard::GuardError,
     status_board::{Completion, NextArrival, StatusBoard, StatusSnapshot, StatusUpdate},
 };
@@ -66,6 +70,7 @@ struct Inner {
     location: DatabaseLocation,
     clock: Clock,
     board: StatusBoard,
+    notices: Notices,
     measures: Arc<Measures>,
 }
 
@@ -121,6 +126,7 @@ impl Store {
                 location,
                 clock,
                 board: StatusBoard::default(),
+                notices: Notices::default(),
                 measures: Arc::default(),
             }),
         })
@@ -140,6 +146,17 @@ impl Store {
         &self.inner.board
     }
 
+    /// What other processes tell this one, while it listens.
+    pub fn notices(&self) -> &Notices {
+        &self.inner.notices
+    }
+
+    /// Listens to the other processes on this database until `stop` turns true, by one connection
+    /// beside the pool. A failure is logged and tried again.
+    pub async fn listen(self, stop: watch::Receiver<bool>) {
+        notices::listen(self, stop).await;
+    }
+
     /// What this process has done, in numbers.
     pub fn measures(&self) -> &Arc<Measures> {
         &self.inner.measures
@@ -156,6 +173,18 @@ impl Store {
             DatabaseLocation::Sqlite(_) => "sqlite",
             DatabaseLocation::Postgres { .. } => "postgres",
         }
+    }
+
+    /// Which database it is and, where processes share it, whether this one hears of the others.
+    pub fn described(&self) -> String {
+        let sharing = match &self.inner.location {
+            DatabaseLocation::Sqlite(_) => "",
+            DatabaseLocation::Postgres { .. } if self.inner.notices.is_listening() => {
+                "; listening to other processes"
+            }
+            DatabaseLocation::Postgres { .. } => "; looking for changes every second",
+        };
+        format!("{}{sharing}", self.kind())
     }
 
     /// Reads in the name of one organisation.

@@ -68,16 +68,23 @@ impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for PostgresSetup {
     fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
         #[cfg(feature = "failpoints")]
         super::statement_check::watch(conn);
-        let role = if self.assume_app_role {
-            "SET ROLE tenantry_app;"
-        } else {
-            ""
-        };
-        conn.batch_execute(&format!(
-            "SET TIME ZONE 'UTC'; SET client_min_messages = warning; {role}"
-        ))
-        .map_err(diesel::r2d2::Error::QueryError)
+        set_up_postgres(conn, self.assume_app_role).map_err(diesel::r2d2::Error::QueryError)
     }
+}
+
+/// What every connection that works begins with.
+pub(super) fn set_up_postgres(
+    conn: &mut PgConnection,
+    assume_app_role: bool,
+) -> Result<(), diesel::result::Error> {
+    let role = if assume_app_role {
+        "SET ROLE tenantry_app;"
+    } else {
+        ""
+    };
+    conn.batch_execute(&format!(
+        "SET TIME ZONE 'UTC'; SET client_min_messages = warning; {role}"
+    ))
 }
 
 /// Opens the pools of a SQLite file.

@@ -23,6 +23,8 @@ use crate::{
 
 /// How often the queue is looked at without a hint that something is in it.
 const LOOK: Duration = Duration::from_millis(500);
+/// The same while other processes say when there is something: for what becomes due by time alone.
+const LOOK_BESIDE: Duration = Duration::from_secs(2);
 /// How often a lease is renewed: revoking a tenant takes the lease away, so calls end that soon (D1).
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How long a piece of work waits after its first failure, in seconds; doubled with each one.
@@ -102,7 +104,8 @@ impl Worker {
                     }
                     None => tokio::select! {
                         () = worker.wake.0.notified() => {}
-                        () = tokio::time::sleep(worker.look) => {}
+                        () = worker.store.notices().work() => {}
+                        () = tokio::time::sleep(worker.next_look()) => {}
                         _ = stop.changed() => {}
                     },
                 },
@@ -110,6 +113,14 @@ impl Worker {
             }
         }
         while tasks.join_next().await.is_some() {}
+    }
+
+    fn next_look(&self) -> Duration {
+        if self.store.notices().is_listening() {
+            self.look.max(LOOK_BESIDE)
+        } else {
+            self.look
+        }
     }
 
     async fn claim(

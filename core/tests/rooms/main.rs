@@ -12,6 +12,7 @@ mod idempotency;
 mod installation;
 mod isolation;
 mod keys;
+mod notices;
 mod schema;
 mod statuses;
 mod store;
