@@ -26,7 +26,6 @@ use std::{path::PathBuf, sync::Arc};
 use diesel::{
     Connection as _, PgConnection, SqliteConnection,
     connection::{SimpleConnection as _, TransactionManager as _},
-    r2d2::{ConnectionManager, Pool, PooledConnection},
 };
 
 use tokio::sync::watch;
@@ -114,8 +113,7 @@ impl Store {
                 }
                 let pools = pool::postgres(url.expose(), admin_url.is_none(), *pool_size)?;
                 if let Pools::Postgres(pool) = &pools {
-                    let mut conn = pool.get().map_err(StoreError::from)?;
-                    postgres_guard::require_isolation(&mut conn)?;
+                    postgres_guard::require_isolation(&mut *pool.get()?)?;
                 }
                 pools
             }
@@ -195,8 +193,10 @@ impl Store {
         F: FnOnce(&mut Scoped<'_>) -> Result<T, E> + Send + 'static,
     {
         let scope = scope.clone();
-        self.on_blocking_thread(move |store| store.scoped(scope, Access::Read, body))
-            .await
+        self.on_blocking_thread(Turn::InOrder, move |store| {
+            store.scoped(scope, Access::Read, body)
+        })
+        .await
     }
 
     /// Writes in the name of one organisation: all of it or nothing. Status documents that the body
@@ -208,8 +208,10 @@ impl Store {
         F: FnOnce(&mut Scoped<'_>) -> Result<T, E> + Send + 'static,
     {
         let scope = scope.clone();
-        self.on_blocking_thread(move |store| store.scoped(scope, Access::Write, body))
-            .await
+        self.on_blocking_thread(Turn::InOrder, move |store| {
+            store.scoped(scope, Access::Write, body)
+        })
+        .await
     }
 
     /// Reads or writes the global tables.
@@ -219,7 +221,26 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.on_blocking_thread(move |store| {
+        self.write_global(Turn::InOrder, body).await
+    }
+
+    /// The same where waiting behind others would do harm: leases run out. For short ones only.
+    pub(crate) async fn urgent<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.write_global(Turn::Urgent, body).await
+    }
+
+    async fn write_global<T, E, F>(&self, turn: Turn, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.on_blocking_thread(turn, move |store| {
             let now = store.inner.clock.now();
             store.transaction(Access::Write, None, |conn| {
                 body(&mut Global::new(conn, now))
@@ -235,7 +256,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.on_blocking_thread(move |store| {
+        self.on_blocking_thread(Turn::InOrder, move |store| {
             let now = store.inner.clock.now();
             store.transaction(Access::Read, None, |conn| body(&mut Global::new(conn, now)))
         })
@@ -245,7 +266,7 @@ impl Store {
     /// Makes what was erased leave SQLite's files, too. A transaction that erases credentials does so
     /// by itself; this is for the case that it could not, or that the process died before.
     pub async fn wipe_erased(&self) -> Result<(), StoreError> {
-        self.on_blocking_thread(Store::wipe).await
+        self.on_blocking_thread(Turn::InOrder, Store::wipe).await
     }
 
     /// Database connections of the pools: in use and idle, for metrics.
@@ -260,20 +281,30 @@ impl Store {
                 )
             }
             Pools::Postgres(pool) => {
-                let s = pool.state();
-                state(s.connections, s.idle_connections)
+                let (connections, idle) = pool.state();
+                state(connections, idle)
             }
         }
     }
 
-    async fn on_blocking_thread<T, E, F>(&self, work: F) -> Result<T, E>
+    async fn on_blocking_thread<T, E, F>(&self, turn: Turn, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&Store) -> Result<T, E> + Send + 'static,
     {
+        let turn = match &self.inner.pools {
+            Pools::Sqlite { .. } => None,
+            Pools::Postgres(pool) => Some(pool.turn(turn).await?),
+        };
         let store = self.clone();
-        match tokio::task::spawn_blocking(move || work(&store)).await {
+        let worked = tokio::task::spawn_blocking(move || {
+            let done = work(&store);
+            // Held by the work and not by its caller, who may have been dropped.
+            drop(turn);
+            done
+        });
+        match worked.await {
             Ok(result) => result,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -344,7 +375,7 @@ impl Store {
                 outcome.map_err(Abort::into_error)
             }
             Pools::Postgres(pool) => {
-                let mut conn = begun(pool)?;
+                let mut conn = pool.begun()?;
                 let conn: &mut PgConnection = &mut conn;
                 let outcome = set_organization(conn, org)
                     .map_err(E::from)
@@ -365,6 +396,15 @@ impl Store {
             }
         }
     }
+}
+
+/// Behind whom a transaction waits for a connection.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// Whoever came before.
+    InOrder,
+    /// Others of this kind only.
+    Urgent,
 }
 
 /// Whether a transaction may write.
@@ -395,25 +435,7 @@ impl<E: From<StoreError>> Abort<E> {
     }
 }
 
-type PgPooled = PooledConnection<ConnectionManager<PgConnection>>;
 type PgTransactions = <PgConnection as diesel::Connection>::TransactionManager;
-
-/// A connection whose transaction has begun. After a restart of the database every pooled one is
-/// dead and shows it here: each is dropped, and the pool opens new ones in their place.
-fn begun(pool: &Pool<ConnectionManager<PgConnection>>) -> Result<PgPooled, StoreError> {
-    let mut left = pool.max_size();
-    loop {
-        let mut conn = pool.get()?;
-        match PgTransactions::begin_transaction(&mut *conn) {
-            Ok(()) => return Ok(conn),
-            Err(error) if left == 0 => return Err(StoreError::Unavailable(error.into())),
-            Err(_dead) => {
-                left -= 1;
-                PgTransactions::transaction_manager_status_mut(&mut *conn).set_in_error();
-            }
-        }
-    }
-}
 
 /// Names the organisation for this transaction only. An `OrgId` prints as hexadecimal digits and
 /// hyphens and nothing else.

@@ -1,18 +1,44 @@
 //! The pools of both databases and how a connection is set up.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use diesel::{
     Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection,
-    connection::SimpleConnection as _,
-    r2d2::{ConnectionManager, CustomizeConnection, Pool},
+    connection::{SimpleConnection as _, TransactionManager as _},
+    r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection},
     sql_query,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::StoreError;
+use super::{StoreError, Turn};
 
 /// How long a caller waits for a connection before the database counts as unavailable.
 const CHECKOUT: Duration = Duration::from_secs(15);
+/// How long a connection to PostgreSQL may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+/// The same while none could be made the last time.
+const CONNECT_AWAY: Duration = Duration::from_millis(500);
+
+/// What libpq is told where the URL says nothing of it: a server that is gone without a word is noticed
+/// within seconds. PostgreSQL's manual, "Parameter Key Words".
+const LIBPQ_DEFAULTS: [(&str, &str); 5] = [
+    ("connect_timeout", "5"),
+    ("keepalives_idle", "5"),
+    ("keepalives_interval", "2"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "10000"),
+];
+
+/// A process that stops in the middle of a transaction holds its locks no longer than that. Less than
+/// a lease, so that its work can be claimed when that has ended (R4).
+const IDLE_IN_TRANSACTION_MS: u32 = 10_000;
 
 /// WAL with full synchronisation survives a power cut; the cache and the long checkpoint interval
 /// are what random GUID keys need (measured in ADR 0002).
@@ -37,7 +63,77 @@ pub(super) enum Pools {
         readers: Pool<ConnectionManager<SqliteConnection>>,
     },
     /// PostgreSQL.
-    Postgres(Pool<ConnectionManager<PgConnection>>),
+    Postgres(PostgresPool),
+}
+
+/// The connections of this process to PostgreSQL but the one that listens. There are so few that each
+/// is waited for in turn; one is kept for leases, which must not run out behind the writing of pages.
+/// Nobody holds one while waiting for another.
+pub(super) struct PostgresPool {
+    connections: Pool<ConnectionManager<PgConnection>>,
+    /// Turns at the connections that are for everything.
+    turns: Arc<Semaphore>,
+    /// The turn at the one that is left.
+    urgent_turn: Arc<Semaphore>,
+    /// Whether the last one who asked for a connection got none.
+    is_away: AtomicBool,
+}
+
+/// A connection of the pool.
+pub(super) type PgPooled = PooledConnection<ConnectionManager<PgConnection>>;
+type PgTransactions = <PgConnection as diesel::Connection>::TransactionManager;
+
+impl PostgresPool {
+    /// The right to take one connection, while it is held.
+    pub(super) async fn turn(&self, turn: Turn) -> Result<OwnedSemaphorePermit, StoreError> {
+        let turns = match turn {
+            Turn::InOrder => &self.turns,
+            Turn::Urgent => &self.urgent_turn,
+        };
+        let turn = tokio::time::timeout(CHECKOUT, Arc::clone(turns).acquire_owned()).await;
+        match turn {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(closed)) => Err(StoreError::Unavailable(closed.into())),
+            Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
+        }
+    }
+
+    /// How many connections there are, and how many of them are idle.
+    pub(super) fn state(&self) -> (u32, u32) {
+        let state = self.connections.state();
+        (state.connections, state.idle_connections)
+    }
+
+    /// A connection whose transaction has begun. After a restart of the database every pooled one is
+    /// dead and shows it here, and after a failover some may still lead to a server that only reads:
+    /// each is dropped, and the pool opens new ones in their place.
+    pub(super) fn begun(&self) -> Result<PgPooled, StoreError> {
+        let mut left = self.connections.max_size();
+        loop {
+            let mut conn = self.get()?;
+            let begun = PgTransactions::begin_transaction_sql(&mut *conn, "BEGIN READ WRITE");
+            match begun {
+                Ok(()) => return Ok(conn),
+                Err(error) if left == 0 => return Err(StoreError::Unavailable(error.into())),
+                Err(_dead) => {
+                    left -= 1;
+                    PgTransactions::transaction_manager_status_mut(&mut *conn).set_in_error();
+                }
+            }
+        }
+    }
+
+    /// Whoever comes while the database is away learns it soon.
+    pub(super) fn get(&self) -> Result<PgPooled, StoreError> {
+        let patience = if self.is_away.load(Ordering::Relaxed) {
+            CONNECT_AWAY
+        } else {
+            CONNECT
+        };
+        let conn = self.connections.get_timeout(patience);
+        self.is_away.store(conn.is_err(), Ordering::Relaxed);
+        Ok(conn?)
+    }
 }
 
 /// Sets up each new SQLite connection.
@@ -83,7 +179,8 @@ pub(super) fn set_up_postgres(
         ""
     };
     conn.batch_execute(&format!(
-        "SET TIME ZONE 'UTC'; SET client_min_messages = warning; {role}"
+        "SET TIME ZONE 'UTC'; SET client_min_messages = warning; \
+         SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}; {role}"
     ))
 }
 
@@ -108,19 +205,39 @@ pub(super) fn sqlite(path: &Path) -> Result<Pools, StoreError> {
 
 /// Opens the pool of a PostgreSQL database.
 pub(super) fn postgres(url: &str, assume_app_role: bool, size: u32) -> Result<Pools, StoreError> {
-    let pool = Pool::builder()
+    let connections = Pool::builder()
         .max_size(size)
         .min_idle(Some(1))
         .test_on_check_out(false)
-        .connection_timeout(CHECKOUT)
+        .connection_timeout(CONNECT)
         .connection_customizer(Box::new(PostgresSetup { assume_app_role }))
-        .build(ConnectionManager::<PgConnection>::new(url))?;
-    Ok(Pools::Postgres(pool))
+        .build(ConnectionManager::<PgConnection>::new(with_defaults(url)))?;
+    let turns = usize::try_from(size.saturating_sub(1).max(1)).unwrap_or(1);
+    Ok(Pools::Postgres(PostgresPool {
+        connections,
+        turns: Arc::new(Semaphore::new(turns)),
+        urgent_turn: Arc::new(Semaphore::new(1)),
+        is_away: AtomicBool::new(false),
+    }))
 }
 
 /// One connection outside the pools, with the rights of whoever the URL names: for migrating.
 pub(super) fn connect_postgres(url: &str) -> Result<PgConnection, StoreError> {
-    PgConnection::establish(url).map_err(|error| StoreError::Unavailable(error.into()))
+    PgConnection::establish(&with_defaults(url))
+        .map_err(|error| StoreError::Unavailable(error.into()))
+}
+
+/// The URL with what it leaves open.
+fn with_defaults(url: &str) -> String {
+    let mut url = url.to_owned();
+    for (name, value) in LIBPQ_DEFAULTS {
+        if !url.contains(&format!("{name}=")) {
+            let before = if url.contains('?') { '&' } else { '?' };
+            url.push(before);
+            url.push_str(&format!("{name}={value}"));
+        }
+    }
+    url
 }
 
 /// One SQLite connection outside the pools: for migrating.
