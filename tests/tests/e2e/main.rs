@@ -12,6 +12,7 @@ mod isolation;
 mod metrics;
 mod nul;
 mod postgres_roles;
+mod processes;
 mod sync;
 mod sync_faults;
 mod sync_large;
