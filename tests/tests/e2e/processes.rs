@@ -1,8 +1,16 @@
 //! Several processes on one PostgreSQL: what happens when one of them, or its way to the database, is
 //! gone. A SQLite file serves one process.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
+use futures_util::future::join_all;
 use serde_json::Value;
 use tenantry_tests::{
     app::{Caller, PATIENCE, TestApp, data_set},
@@ -17,7 +25,7 @@ use tenantry_tests::{
     truth,
 };
 
-use crate::flow;
+use crate::{event_reader::EventReader, flow};
 
 const TOKEN: &str = "metrics-token-0123456789abcdef0123";
 
@@ -225,5 +233,176 @@ on_postgres! {
         app.onboard(&next).await;
         completed(&app.owner, &next).await;
         assert_eq!(inventory(&raw, &tenant), before);
+    }
+
+    async fn r21_processes_outlive_a_database_that_goes_away() {
+        let mut app = installation().await;
+        let proxy = Proxy::start(&app.database.url()).await;
+        let url = proxy.url_of(&app.database.url());
+        app.set("TENANTRY_DATABASE_URL", &url);
+        app.stop().await;
+        app.serve_as("api").await;
+        let mut worker = app.start_process("worker", &[]).await;
+        let tenant = app.microsoft.add_tenant(seed("Away", 2_500));
+        halfway(&app, &tenant, 1).await;
+        let mut events = EventReader::open(&app.owner, "/tenants/events").await;
+
+        proxy.set(Wire::Refused);
+        until("a problem", PATIENCE, async || app.owner.get("/customers").await.status == 503).await;
+        let problem = app.owner.get("/customers").await.expect_problem(503, "databaseUnavailable");
+        assert_eq!(problem["retryable"], true);
+        app.owner.get(&format!("/tenants/{}/sync-status", tenant.id)).await.expect_problem(503, "databaseUnavailable");
+        app.owner.get("//readyz").await.expect(503);
+        app.owner_at(&worker).get("//readyz").await.expect(503);
+        app.owner.get("//healthz").await.expect(200);
+        app.microsoft.cloud().release();
+        // It cannot store what comes, gives the work up, and its lease runs out.
+        worker.wait_for_log("its lease runs out").await;
+        let raw = app.database.raw();
+        until("the end of the lease", 2 * LEASE, async || raw.count("work_items WHERE lease_until < now()") == 1).await;
+
+        proxy.set(Wire::Open);
+        until("the API", PATIENCE, async || app.owner.get("//readyz").await.status == 200).await;
+        completed(&app.owner, &tenant).await;
+        app.owner_at(&worker).get("//readyz").await.expect(200);
+        assert!(worker.is_running());
+        let last = app.owner.status(tenant.id).await;
+        while events.next().await != last {}
+    }
+
+    async fn r21_work_resumes_whenever_connections_are_ended() {
+        let app = installation().await;
+        let worker = app.start_process("worker", &[]).await;
+        let tenant = app.microsoft.add_tenant(seed("Ended", 9_000));
+        app.microsoft.cloud().graph_delay_ms.store(100, Ordering::Relaxed);
+        let mut events = EventReader::open(&app.owner, "/tenants/events").await;
+        app.onboard(&tenant).await;
+        let raw = app.database.raw();
+        let standing = || {
+            let read = "SELECT coalesce(sum(processed), 0)::text AS line FROM sync_run_data_sets WHERE state <> 'completed'";
+            raw.lines(read).remove(0)
+        };
+        for round in 1..=4 {
+            // It has the work, and stores something of it.
+            until("a claim", PATIENCE, async || raw.count("work_items WHERE lease_until > now()") == 1).await;
+            let before = standing();
+            until("progress", PATIENCE, async || standing() != before).await;
+            let ended = raw.lines(
+                "SELECT pg_terminate_backend(pid)::text AS line FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            );
+            assert!(ended.len() >= 4, "two processes in round {round}: {ended:?}");
+        }
+        app.microsoft.cloud().graph_delay_ms.store(0, Ordering::Relaxed);
+        completed(&app.owner, &tenant).await;
+        assert!(worker.log().contains("the store failed"), "{}", worker.log());
+        // Who listens has missed nothing, and listens again.
+        let last = app.owner.status(tenant.id).await;
+        while events.next().await != last {}
+        for process in [app.owner.clone(), app.owner_at(&worker)] {
+            let operator = process.with_key(Some(TOKEN));
+            until("listening", PATIENCE, async || {
+                operator.get("//metrics").await.text.contains("\ntenantry_db_listening 1\n")
+            }).await;
+        }
+    }
+
+    async fn every_api_process_shows_what_every_worker_does() {
+        let app = installation().await;
+        let second = app.start_process("api", &[]).await;
+        let callers = [app.owner.clone(), app.owner_at(&second)];
+        let _workers = [app.start_process("worker", &[]).await, app.start_process("worker", &[]).await];
+        let mut readers = Vec::new();
+        for caller in &callers {
+            readers.push(EventReader::open(caller, "/tenants/events").await);
+        }
+        let mut tenants = Vec::new();
+        for number in 1..=6 {
+            let tenant = app.microsoft.add_tenant(seed(&format!("Seen{number}"), 1_200));
+            app.onboard(&tenant).await;
+            tenants.push(tenant);
+        }
+        let raw = app.database.raw();
+        for (caller, events) in callers.iter().zip(&mut readers) {
+            let mut last = BTreeMap::new();
+            let mut position = 0;
+            while last.len() < tenants.len() || last.values().any(|event: &Value| event["run"]["state"] != "completed") {
+                let event = events.next().await;
+                let came_to = events.last_id.split(':').nth(1).unwrap().parse::<i64>().unwrap();
+                assert!(came_to >= position, "{came_to} after {position}");
+                position = came_to;
+                last.insert(event["tenantId"].as_str().unwrap().to_owned(), event);
+            }
+            for tenant in &tenants {
+                let status = caller.wait_for_run(tenant.id).await;
+                assert_eq!(status, last[&tenant.id.to_string()]);
+            }
+            let changes = raw.lines("SELECT max(last)::text AS line FROM status_sequences").remove(0);
+            assert_eq!(position.to_string(), changes, "it has every change");
+            // By notices, not by looking: that is done only while nobody is heard.
+            let metrics = caller.with_key(Some(TOKEN)).get("//metrics").await.text;
+            assert!(metrics.contains("\ntenantry_db_listening 1\n"), "{metrics}");
+        }
+    }
+
+    async fn d1_revoking_at_one_process_ends_the_calls_of_another() {
+        let app = installation().await;
+        let worker = app.start_process("worker", &[]).await;
+        let tenant = app.microsoft.add_tenant(seed("Revoked", 300));
+        let cloud = app.microsoft.cloud();
+        cloud.faults.script(FaultRule {
+            tenant: Some(tenant.id),
+            times: 10_000,
+            ..FaultRule::once("graph", "/secureScores", Fault::Status { status: 429, retry_after: Some("1".into()), body: None })
+        });
+        app.onboard(&tenant).await;
+        until("calls", PATIENCE, async || calls(&app, &worker, "throttled").await >= 2.0).await;
+        app.owner.delete(&format!("/tenants/{}", tenant.id)).await.expect(204);
+        // The requirement itself: five seconds.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let of_tenant = || {
+            let log = cloud.requests();
+            log.iter().filter(|request| request.tenant == Some(tenant.id)).count()
+        };
+        let after = of_tenant();
+        let next = app.microsoft.add_tenant(seed("Next", 1_200));
+        app.onboard(&next).await;
+        completed(&app.owner, &next).await;
+        assert_eq!(of_tenant(), after, "no call after five seconds");
+        cloud.faults.clear();
+    }
+
+    async fn twenty_processes_fit_a_postgresql_as_it_comes() {
+        let app = installation().await;
+        let roles = (0..19).map(|number| if number % 2 == 0 { "worker" } else { "api" });
+        let most = Arc::new(AtomicUsize::new(0));
+        let (raw, seen) = (app.database.raw(), Arc::clone(&most));
+        let watching = Arc::new(());
+        let watched = Arc::downgrade(&watching);
+        let watcher = std::thread::spawn(move || {
+            while watched.upgrade().is_some() {
+                let now = raw.count("pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
+                seen.fetch_max(now, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let processes = join_all(roles.map(|role| app.start_process(role, &[]))).await;
+        let mut tenants = Vec::new();
+        for number in 1..=20 {
+            let tenant = app.microsoft.add_tenant(seed(&format!("Many{number}"), 600));
+            app.onboard(&tenant).await;
+            tenants.push(tenant);
+        }
+        for process in &processes {
+            app.owner_at(process).get("//readyz").await.expect(200);
+        }
+        for tenant in &tenants {
+            let status = app.owner.wait_for_run(tenant.id).await;
+            assert_eq!(status["run"]["state"], "completed", "{status:#}");
+        }
+        drop(watching);
+        watcher.join().unwrap();
+        let most = most.load(Ordering::Relaxed);
+        assert!((20..=4 * 20).contains(&most), "{most} connections of 97");
     }
 }
