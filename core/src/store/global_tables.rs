@@ -36,6 +36,10 @@ pub const GLOBAL_TABLES: &[GlobalTable] = &[
         reason: "a tenant is proven once in the whole installation",
     },
     GlobalTable {
+        name: "schema_compatibility",
+        reason: "about the schema itself",
+    },
+    GlobalTable {
         name: "__diesel_schema_migrations",
         reason: "kept by the migration library",
     },

@@ -99,7 +99,13 @@ impl Store {
         if migrate {
             migrating.migrate()?;
         }
-        migrating.require_current()?;
+        let ahead = migrating.require_current()?;
+        if let Some(newest) = &ahead.newest {
+            tracing::info!(
+                newest,
+                "the database was migrated by a newer version, which lets this one work on"
+            );
+        }
         let pools = match &location {
             DatabaseLocation::Sqlite(path) => pool::sqlite(path)?,
             DatabaseLocation::Postgres {
@@ -113,7 +119,7 @@ impl Store {
                 }
                 let pools = pool::postgres(url.expose(), admin_url.is_none(), *pool_size)?;
                 if let Pools::Postgres(pool) = &pools {
-                    postgres_guard::require_isolation(&mut *pool.get()?)?;
+                    postgres_guard::require_isolation(&mut *pool.get()?, &ahead.global_tables)?;
                 }
                 pools
             }

@@ -354,3 +354,13 @@ diesel::allow_tables_to_appear_in_same_query!(
     group_members,
     idempotency_keys,
 );
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    schema_compatibility (version) {
+        version -> Text,
+        compatible_from -> Text,
+        global_tables -> Text,
+    }
+}

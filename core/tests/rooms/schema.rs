@@ -191,7 +191,7 @@ on_both_databases! {
         let db = TestStore::new(backend);
         let raw = db.raw();
         let mut written = written();
-        assert_eq!(written.len(), 20);
+        assert_eq!(written.len(), 21);
         for (_, columns) in written.values_mut() {
             for (_, kind, _) in columns {
                 *kind = database_type(&raw, kind).to_owned();
@@ -268,7 +268,7 @@ on_both_databases! {
         for outcome in futures_util::future::join_all(starts).await {
             outcome.unwrap().unwrap();
         }
-        assert_eq!(stored(&db.raw()).len(), 20);
+        assert_eq!(stored(&db.raw()).len(), 21);
     }
 }
 
@@ -291,6 +291,6 @@ async fn a_database_that_is_not_migrated_is_refused_when_nobody_may_migrate() {
     let outcome = Store::open(location(&database.url()), Clock::system(), false);
     assert!(matches!(
         outcome,
-        Err(OpenError::Migration(MigrationError::Pending { count: 8 }))
+        Err(OpenError::Migration(MigrationError::Pending { count: 9 }))
     ));
 }

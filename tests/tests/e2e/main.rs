@@ -13,6 +13,7 @@ mod metrics;
 mod nul;
 mod postgres_roles;
 mod processes;
+mod rolling_upgrade;
 mod sync;
 mod sync_faults;
 mod sync_large;
