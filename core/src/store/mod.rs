@@ -24,8 +24,7 @@ pub mod types;
 use std::{path::PathBuf, sync::Arc};
 
 use diesel::{
-    Connection as _, PgConnection, SqliteConnection,
-    connection::{SimpleConnection as _, TransactionManager as _},
+    Connection as _, PgConnection, SqliteConnection, connection::TransactionManager as _,
 };
 
 use tokio::sync::watch;
@@ -381,12 +380,9 @@ impl Store {
                 outcome.map_err(Abort::into_error)
             }
             Pools::Postgres(pool) => {
-                let mut conn = pool.begun()?;
+                let mut conn = pool.begun(org)?;
                 let conn: &mut PgConnection = &mut conn;
-                let outcome = set_organization(conn, org)
-                    .map_err(E::from)
-                    .and_then(|()| body(Conn::Postgres(conn)));
-                match outcome {
+                match body(Conn::Postgres(conn)) {
                     Ok(value) => {
                         PgTransactions::commit_transaction(conn).map_err(StoreError::from)?;
                         Ok(value)
@@ -442,15 +438,6 @@ impl<E: From<StoreError>> Abort<E> {
 }
 
 type PgTransactions = <PgConnection as diesel::Connection>::TransactionManager;
-
-/// Names the organisation for this transaction only. An `OrgId` prints as hexadecimal digits and
-/// hyphens and nothing else.
-fn set_organization(conn: &mut PgConnection, org: Option<OrgId>) -> Result<(), StoreError> {
-    match org {
-        Some(org) => Ok(conn.batch_execute(&format!("SET LOCAL app.org = '{org}'"))?),
-        None => Ok(()),
-    }
-}
 
 fn migrating_conn(location: &DatabaseLocation) -> Result<MigratingConn, StoreError> {
     Ok(match location {

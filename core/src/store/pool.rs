@@ -18,6 +18,7 @@ use diesel::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{StoreError, Turn};
+use crate::ids::OrgId;
 
 /// How long a caller waits for a connection before the database counts as unavailable.
 const CHECKOUT: Duration = Duration::from_secs(15);
@@ -71,6 +72,8 @@ pub(super) enum Pools {
 /// Nobody holds one while waiting for another.
 pub(super) struct PostgresPool {
     connections: Pool<ConnectionManager<PgConnection>>,
+    /// The login role is the one that owns the tables: take on the unprivileged one.
+    assume_app_role: bool,
     /// Turns at the connections that are for everything.
     turns: Arc<Semaphore>,
     /// The turn at the one that is left.
@@ -104,14 +107,16 @@ impl PostgresPool {
         (state.connections, state.idle_connections)
     }
 
-    /// A connection whose transaction has begun. After a restart of the database every pooled one is
+    /// A connection whose transaction has begun, in the name of the organisation and as the unprivileged
+    /// role: both for this transaction only, whatever the session was set to. After a restart of the database every pooled one is
     /// dead and shows it here, and after a failover some may still lead to a server that only reads:
     /// each is dropped, and the pool opens new ones in their place.
-    pub(super) fn begun(&self) -> Result<PgPooled, StoreError> {
+    pub(super) fn begun(&self, org: Option<OrgId>) -> Result<PgPooled, StoreError> {
+        let begin = begin(self.assume_app_role, org);
         let mut left = self.connections.max_size();
         loop {
             let mut conn = self.get()?;
-            let begun = PgTransactions::begin_transaction_sql(&mut *conn, "BEGIN READ WRITE");
+            let begun = PgTransactions::begin_transaction_sql(&mut *conn, &begin);
             match begun {
                 Ok(()) => return Ok(conn),
                 Err(error) if left == 0 => return Err(StoreError::Unavailable(error.into())),
@@ -134,6 +139,18 @@ impl PostgresPool {
         self.is_away.store(conn.is_err(), Ordering::Relaxed);
         Ok(conn?)
     }
+}
+
+/// How a transaction begins, in one message. An `OrgId` prints as hexadecimal digits and hyphens and
+/// nothing else.
+fn begin(assume_app_role: bool, org: Option<OrgId>) -> String {
+    let role = if assume_app_role {
+        "; SET LOCAL ROLE tenantry_app"
+    } else {
+        ""
+    };
+    let org = org.map_or_else(String::new, |org| format!("; SET LOCAL app.org = '{org}'"));
+    format!("BEGIN READ WRITE{role}{org}")
 }
 
 /// Sets up each new SQLite connection.
@@ -215,6 +232,7 @@ pub(super) fn postgres(url: &str, assume_app_role: bool, size: u32) -> Result<Po
     let turns = usize::try_from(size.saturating_sub(1).max(1)).unwrap_or(1);
     Ok(Pools::Postgres(PostgresPool {
         connections,
+        assume_app_role,
         turns: Arc::new(Semaphore::new(turns)),
         urgent_turn: Arc::new(Semaphore::new(1)),
         is_away: AtomicBool::new(false),
@@ -265,5 +283,35 @@ pub(super) fn empty_log(conn: &mut SqliteConnection) -> Result<(), StoreError> {
         Ok(())
     } else {
         Err(StoreError::Unavailable("others still read the log".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn z8_each_transaction_names_role_and_organization_for_itself_alone() {
+        let org = OrgId::from_uuid(Uuid::nil());
+        assert_eq!(
+            begin(true, Some(org)),
+            "BEGIN READ WRITE; SET LOCAL ROLE tenantry_app; \
+             SET LOCAL app.org = '00000000-0000-0000-0000-000000000000'"
+        );
+        assert_eq!(begin(false, None), "BEGIN READ WRITE");
+    }
+
+    #[test]
+    fn r21_what_the_url_says_of_the_connection_stays() {
+        assert_eq!(
+            with_defaults("postgres://u@h/db?connect_timeout=30&keepalives_idle=9"),
+            "postgres://u@h/db?connect_timeout=30&keepalives_idle=9\
+             &keepalives_interval=2&keepalives_count=3&tcp_user_timeout=10000"
+        );
+        assert!(
+            with_defaults("postgres://u@h/db").starts_with("postgres://u@h/db?connect_timeout=5&")
+        );
     }
 }
