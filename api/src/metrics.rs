@@ -46,6 +46,7 @@ pub struct Metrics {
     credential_expiry: IntGaugeVec,
     credential_refused: IntGauge,
     credential: Option<ClientCredential>,
+    listening: IntGauge,
     store: Store,
     sync: SyncService,
 }
@@ -119,6 +120,10 @@ impl Metrics {
                 "Whether Microsoft refuses the app registration's credential.",
             )?,
             credential,
+            listening: gauge(
+                "tenantry_db_listening",
+                "Whether this process hears of changes by others at once: 1, or 0 when it looks for them. Always 0 with SQLite.",
+            )?,
             store,
             sync,
         };
@@ -150,6 +155,9 @@ impl Metrics {
         metrics
             .registry
             .register(Box::new(metrics.credential_refused.clone()))?;
+        metrics
+            .registry
+            .register(Box::new(metrics.listening.clone()))?;
         Ok(metrics)
     }
 
@@ -195,6 +203,8 @@ impl Metrics {
         self.connections
             .with_label_values(&["idle"])
             .set(idle.into());
+        let listening = self.store.notices().is_listening();
+        self.listening.set(listening.into());
         let mut families = self.registry.gather();
         families.extend(measured::families(self.store.measures()));
         let mut text = Vec::new();

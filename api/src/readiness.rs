@@ -77,11 +77,7 @@ impl Readiness {
             ReadinessCheck {
                 name: "database",
                 ok: database.is_ok(),
-                detail: Some(
-                    database
-                        .err()
-                        .unwrap_or_else(|| self.store.kind().to_owned()),
-                ),
+                detail: Some(database.err().unwrap_or_else(|| self.store.described())),
             },
             // The process does not start on a schema that is not its own.
             ReadinessCheck {

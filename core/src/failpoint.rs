@@ -1,7 +1,8 @@
 //! Named stops at which a test may end the process or fail a step.
 //!
 //! Only with the feature `failpoints`, which no release has: `TENANTRY_FAILPOINTS` then holds a list
-//! such as `sync.after_page_commit=abort@3`: at the third passage the process ends as by `kill -9`.
+//! such as `sync.after_page_commit=abort@3`: at the third passage the process ends as by `kill -9`. With
+//! `stop` in the place of `abort` it stops as by SIGSTOP, and goes on there when SIGCONT comes.
 
 /// Passes a named stop. Without the feature nothing is left of it.
 macro_rules! failpoint {
@@ -35,7 +36,15 @@ pub(crate) fn pass(name: &'static str) {
         .split_once('@')
         .and_then(|(_, at)| at.parse::<u32>().ok())
         .unwrap_or(1);
-    if *count == at {
+    if *count == at && action.starts_with("stop") {
+        drop(passed);
+        // The standard library cannot send a signal.
+        let pid = std::process::id().to_string();
+        let sent = std::process::Command::new("kill")
+            .args(["-STOP", &pid])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "cannot stop");
+    } else if *count == at {
         std::process::abort();
     }
 }

@@ -2,9 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader},
-    process::{Child, Command, Output, Stdio},
-    sync::{Arc, Mutex},
+    process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -15,6 +13,7 @@ use crate::{
     browser::{Browser, Visit},
     database::{Backend, TestDatabase},
     fake_microsoft::{FakeMicrosoft, state::Tenant},
+    process::Process,
 };
 
 /// Client id of the registration that tests use.
@@ -261,14 +260,8 @@ pub struct TestApp {
     /// Calls as that owner.
     pub owner: Caller,
     extra: Vec<(String, String)>,
-    server: Option<Server>,
+    server: Option<Process>,
     port: u16,
-}
-
-/// The process and what it has logged.
-struct Server {
-    child: Child,
-    log: Arc<Mutex<String>>,
 }
 
 impl TestApp {
@@ -413,90 +406,50 @@ impl TestApp {
 
     /// Starts it in one of its roles.
     pub async fn serve_as(&mut self, role: &str) {
-        let mut child = self
-            .command(&["serve", "--role", role])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let log = Arc::new(Mutex::new(String::new()));
-        let stderr = child.stderr.take().expect("stderr");
-        let (listening, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        let sink = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if line.contains("listening") && line.contains("address") {
-                    let _nobody_waits = listening.send(());
-                }
-                let mut log = sink.lock().expect("log");
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        let up = tokio::time::timeout(Duration::from_secs(30), heard.recv()).await;
-        assert!(
-            matches!(up, Ok(Some(()))),
-            "the server did not come up: {}",
-            log.lock().expect("log")
-        );
-        self.server = Some(Server { child, log });
+        let command = &mut self.command(&["serve", "--role", role]);
+        self.server = Some(Process::start(command).await);
+    }
+
+    /// Another process of the installation, in one of its roles and with further settings. An API
+    /// process has an address of its own; a worker listens for `/readyz` and `/metrics`.
+    pub async fn start_process(&self, role: &str, settings: &[(&str, &str)]) -> Process {
+        let mut command = self.command(&["serve", "--role", role]);
+        command
+            .env("TENANTRY_LISTEN", "127.0.0.1:0")
+            .envs(settings.iter().copied());
+        Process::start(&mut command).await
+    }
+
+    /// The owner, calling this process.
+    pub fn owner_at(&self, process: &Process) -> Caller {
+        Caller {
+            base: format!("http://{}", process.address),
+            ..self.owner.clone()
+        }
     }
 
     /// What the server has logged since its start.
     pub fn log(&self) -> String {
-        self.server
-            .as_ref()
-            .map(|server| server.log.lock().expect("log").clone())
-            .unwrap_or_default()
+        self.server.as_ref().map(Process::log).unwrap_or_default()
     }
 
     /// Ends the server as `kill -9` does.
     pub fn kill(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            drop(server.child.kill());
-            drop(server.child.wait());
-        }
+        drop(self.server.take());
     }
 
     /// Waits until the server has ended by itself, as it does at a failpoint.
     pub async fn wait_for_end(&mut self) {
-        let Some(mut server) = self.server.take() else {
-            return;
-        };
-        let begun = Instant::now();
-        while server.child.try_wait().expect("a child").is_none() {
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "the server did not end: {}",
-                server.log.lock().expect("log")
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        if let Some(mut server) = self.server.take() {
+            server.wait_for_end(PATIENCE).await;
         }
     }
 
     /// Asks the server to end and waits for it; its exit code.
     pub async fn stop(&mut self) -> Option<i32> {
         let mut server = self.server.take()?;
-        let pid = server.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .expect("kill")
-                .success()
-        );
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = server.child.try_wait().expect("a child") {
-                return status.code();
-            }
-            assert!(
-                begun.elapsed() < Duration::from_secs(40),
-                "the server did not stop"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        server.signal("TERM");
+        server.wait_for_end(Duration::from_secs(40)).await
     }
 
     /// Where the server is reached.
@@ -527,9 +480,6 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("--- server log ---\n{}", self.log());
-        }
         self.kill();
         if !std::thread::panicking() {
             let violations = self.microsoft.cloud().violations();

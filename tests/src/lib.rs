@@ -8,6 +8,8 @@ pub mod certificates;
 pub mod database;
 pub mod fake_microsoft;
 pub mod openapi;
+pub mod process;
+pub mod proxy;
 pub mod truth;
 
 /// Makes two tests of one: on SQLite and on PostgreSQL. A test that runs on one runs on both.

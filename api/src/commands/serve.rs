@@ -90,8 +90,11 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     {
         tasks.spawn(worker.run(stopped.clone()));
     }
-    if !is_sqlite && role.serves_api() {
-        tasks.spawn(status_follower::run(services, stopped));
+    if !is_sqlite {
+        tasks.spawn(services.store.clone().listen(stopped.clone()));
+        if role.serves_api() {
+            tasks.spawn(status_follower::run(services, stopped));
+        }
     }
     Process {
         server,

@@ -9,6 +9,10 @@ use super::reader::Reader;
 /// What the default is relative to: the folder the process was started in.
 const DEFAULT_URL: &str = "sqlite://tenantry.db";
 
+/// With the connection that listens, 20 processes then fit a PostgreSQL as it comes: 100 connections, 3 of
+/// them for superusers.
+const DEFAULT_POOL: u32 = 3;
+
 /// Whether this build's PostgreSQL client can speak TLS.
 const SPEAKS_TLS: bool = cfg!(feature = "postgres-tls");
 
@@ -28,8 +32,9 @@ impl std::fmt::Debug for DatabaseConfig {
 }
 
 impl DatabaseConfig {
-    /// Reads the settings; `pool_size` is for PostgreSQL.
-    pub fn read(reader: &mut Reader, pool_size: u32) -> Option<Self> {
+    /// Reads the settings.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let pool_size = pool_size(reader);
         let url = reader.secret("DATABASE_URL");
         let admin_url = reader.secret("DATABASE_ADMIN_URL");
         let password = reader.secret_file("DATABASE_PASSWORD_FILE");
@@ -72,6 +77,15 @@ impl DatabaseConfig {
         };
         Some(Self { location, shown })
     }
+}
+
+/// Connections of one process to PostgreSQL. One is kept for leases, so there are at least two.
+fn pool_size(reader: &mut Reader) -> u32 {
+    let given = reader.parsed("DATABASE_POOL", |text| match text.parse() {
+        Ok(size @ 2..=1_000) => Ok(size),
+        Ok(_) | Err(_) => Err("expected a number from 2 to 1000"),
+    });
+    given.unwrap_or(DEFAULT_POOL)
 }
 
 fn sqlite(

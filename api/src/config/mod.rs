@@ -155,7 +155,7 @@ impl Config {
     fn read_all(reader: &mut Reader, needs: Needs) -> Option<Self> {
         let http = HttpConfig::read(reader);
         let sync_workers = sync_workers(reader);
-        let database = DatabaseConfig::read(reader, pool_size(sync_workers));
+        let database = DatabaseConfig::read(reader);
         let master_key = master_key(reader, database.as_ref(), needs);
         let microsoft = MicrosoftConfig::read(reader);
         for later in ["PARTNER_WRITES", "ALLOW_LOOPBACK_UPSTREAMS"] {
@@ -189,14 +189,6 @@ fn sync_workers(reader: &mut Reader) -> NonZeroU16 {
         let workers = u16::try_from(cores.saturating_mul(4)).unwrap_or(u16::MAX);
         NonZeroU16::new(workers).unwrap_or(NonZeroU16::MIN)
     })
-}
-
-/// Connections for PostgreSQL: a worker holds one for the moments of a write, a request for those of
-/// its queries.
-fn pool_size(sync_workers: NonZeroU16) -> u32 {
-    u32::from(sync_workers.get())
-        .saturating_add(8)
-        .clamp(16, 40)
 }
 
 /// The master key, as far as it can be known before the database is opened.

@@ -115,6 +115,12 @@ pub const SETTINGS: &[Setting] = &[
         "PostgreSQL: the role that owns the tables and migrates. Without it the role of \
          `TENANTRY_DATABASE_URL` migrates, and every pooled connection takes on the unprivileged role `tenantry_app`.",
     ),
+    plain(
+        "DATABASE_POOL",
+        "3",
+        "PostgreSQL: connections of one process, from 2; a server has one more, which listens. More of them let \
+         more tenants be written at once in this process.",
+    ),
     secret(
         "MASTER_KEY",
         "none",

@@ -48,6 +48,10 @@ pub const GLOBAL_TABLES: &[GlobalTable] = &[
         reason: "a pause that Microsoft named holds for whoever asks that tenant, or any; no API answer reads it",
     },
     GlobalTable {
+        name: "schema_compatibility",
+        reason: "about the schema itself",
+    },
+    GlobalTable {
         name: "__diesel_schema_migrations",
         reason: "kept by the migration library",
     },

@@ -10,6 +10,7 @@ pub mod dialect;
 mod error;
 pub mod global_tables;
 mod migrations;
+mod notices;
 mod pool;
 mod postgres_guard;
 pub mod schema;
@@ -23,16 +24,17 @@ pub mod types;
 use std::{path::PathBuf, sync::Arc};
 
 use diesel::{
-    Connection as _, PgConnection, SqliteConnection,
-    connection::{SimpleConnection as _, TransactionManager as _},
-    r2d2::{ConnectionManager, Pool, PooledConnection},
+    Connection as _, PgConnection, SqliteConnection, connection::TransactionManager as _,
 };
+
+use tokio::sync::watch;
 
 pub(crate) use self::connection::on_conn;
 pub use self::{
     connection::{Conn, Global, Scoped},
     error::StoreError,
     migrations::{MigrationError, schema_version},
+    notices::{ChangedStatuses, Notices},
     postgres_guard::GuardError,
     status_board::{Completion, NextArrival, StatusBoard, StatusSnapshot, StatusUpdate},
 };
@@ -66,6 +68,7 @@ struct Inner {
     location: DatabaseLocation,
     clock: Clock,
     board: StatusBoard,
+    notices: Notices,
     measures: Arc<Measures>,
 }
 
@@ -95,7 +98,13 @@ impl Store {
         if migrate {
             migrating.migrate()?;
         }
-        migrating.require_current()?;
+        let ahead = migrating.require_current()?;
+        if let Some(newest) = &ahead.newest {
+            tracing::info!(
+                newest,
+                "the database was migrated by a newer version, which lets this one work on"
+            );
+        }
         let pools = match &location {
             DatabaseLocation::Sqlite(path) => pool::sqlite(path)?,
             DatabaseLocation::Postgres {
@@ -109,8 +118,7 @@ impl Store {
                 }
                 let pools = pool::postgres(url.expose(), admin_url.is_none(), *pool_size)?;
                 if let Pools::Postgres(pool) = &pools {
-                    let mut conn = pool.get().map_err(StoreError::from)?;
-                    postgres_guard::require_isolation(&mut conn)?;
+                    postgres_guard::require_isolation(&mut *pool.get()?, &ahead.global_tables)?;
                 }
                 pools
             }
@@ -121,6 +129,7 @@ impl Store {
                 location,
                 clock,
                 board: StatusBoard::default(),
+                notices: Notices::default(),
                 measures: Arc::default(),
             }),
         })
@@ -138,6 +147,17 @@ impl Store {
     /// The status documents in memory.
     pub fn board(&self) -> &StatusBoard {
         &self.inner.board
+    }
+
+    /// What other processes tell this one, while it listens.
+    pub fn notices(&self) -> &Notices {
+        &self.inner.notices
+    }
+
+    /// Listens to the other processes on this database until `stop` turns true, by one connection
+    /// beside the pool. A failure is logged and tried again.
+    pub async fn listen(self, stop: watch::Receiver<bool>) {
+        notices::listen(self, stop).await;
     }
 
     /// What this process has done, in numbers.
@@ -163,6 +183,18 @@ impl Store {
         }
     }
 
+    /// Which database it is and, where processes share it, whether this one hears of the others.
+    pub fn described(&self) -> String {
+        let sharing = match &self.inner.location {
+            DatabaseLocation::Sqlite(_) => "",
+            DatabaseLocation::Postgres { .. } if self.inner.notices.is_listening() => {
+                "; listening to other processes"
+            }
+            DatabaseLocation::Postgres { .. } => "; looking for changes every second",
+        };
+        format!("{}{sharing}", self.kind())
+    }
+
     /// Reads in the name of one organisation.
     pub async fn read<T, E, F>(&self, scope: &OrgScope, body: F) -> Result<T, E>
     where
@@ -171,8 +203,10 @@ impl Store {
         F: FnOnce(&mut Scoped<'_>) -> Result<T, E> + Send + 'static,
     {
         let scope = scope.clone();
-        self.on_blocking_thread(move |store| store.scoped(scope, Access::Read, body))
-            .await
+        self.on_blocking_thread(Turn::InOrder, move |store| {
+            store.scoped(scope, Access::Read, body)
+        })
+        .await
     }
 
     /// Writes in the name of one organisation: all of it or nothing. Status documents that the body
@@ -184,8 +218,10 @@ impl Store {
         F: FnOnce(&mut Scoped<'_>) -> Result<T, E> + Send + 'static,
     {
         let scope = scope.clone();
-        self.on_blocking_thread(move |store| store.scoped(scope, Access::Write, body))
-            .await
+        self.on_blocking_thread(Turn::InOrder, move |store| {
+            store.scoped(scope, Access::Write, body)
+        })
+        .await
     }
 
     /// Reads or writes the global tables.
@@ -195,7 +231,26 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.on_blocking_thread(move |store| {
+        self.write_global(Turn::InOrder, body).await
+    }
+
+    /// The same where waiting behind others would do harm: leases run out. For short ones only.
+    pub(crate) async fn urgent<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.write_global(Turn::Urgent, body).await
+    }
+
+    async fn write_global<T, E, F>(&self, turn: Turn, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.on_blocking_thread(turn, move |store| {
             let now = store.inner.clock.now();
             store.transaction(Access::Write, None, |conn| {
                 body(&mut Global::new(conn, now))
@@ -211,7 +266,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.on_blocking_thread(move |store| {
+        self.on_blocking_thread(Turn::InOrder, move |store| {
             let now = store.inner.clock.now();
             store.transaction(Access::Read, None, |conn| body(&mut Global::new(conn, now)))
         })
@@ -221,7 +276,7 @@ impl Store {
     /// Makes what was erased leave SQLite's files, too. A transaction that erases credentials does so
     /// by itself; this is for the case that it could not, or that the process died before.
     pub async fn wipe_erased(&self) -> Result<(), StoreError> {
-        self.on_blocking_thread(Store::wipe).await
+        self.on_blocking_thread(Turn::InOrder, Store::wipe).await
     }
 
     /// Database connections of the pools: in use and idle, for metrics.
@@ -236,20 +291,30 @@ impl Store {
                 )
             }
             Pools::Postgres(pool) => {
-                let s = pool.state();
-                state(s.connections, s.idle_connections)
+                let (connections, idle) = pool.state();
+                state(connections, idle)
             }
         }
     }
 
-    async fn on_blocking_thread<T, E, F>(&self, work: F) -> Result<T, E>
+    async fn on_blocking_thread<T, E, F>(&self, turn: Turn, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&Store) -> Result<T, E> + Send + 'static,
     {
+        let turn = match &self.inner.pools {
+            Pools::Sqlite { .. } => None,
+            Pools::Postgres(pool) => Some(pool.turn(turn).await?),
+        };
         let store = self.clone();
-        match tokio::task::spawn_blocking(move || work(&store)).await {
+        let worked = tokio::task::spawn_blocking(move || {
+            let done = work(&store);
+            // Held by the work and not by its caller, who may have been dropped.
+            drop(turn);
+            done
+        });
+        match worked.await {
             Ok(result) => result,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -320,12 +385,9 @@ impl Store {
                 outcome.map_err(Abort::into_error)
             }
             Pools::Postgres(pool) => {
-                let mut conn = begun(pool)?;
+                let mut conn = pool.begun(org)?;
                 let conn: &mut PgConnection = &mut conn;
-                let outcome = set_organization(conn, org)
-                    .map_err(E::from)
-                    .and_then(|()| body(Conn::Postgres(conn)));
-                match outcome {
+                match body(Conn::Postgres(conn)) {
                     Ok(value) => {
                         PgTransactions::commit_transaction(conn).map_err(StoreError::from)?;
                         Ok(value)
@@ -341,6 +403,15 @@ impl Store {
             }
         }
     }
+}
+
+/// Behind whom a transaction waits for a connection.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// Whoever came before.
+    InOrder,
+    /// Others of this kind only.
+    Urgent,
 }
 
 /// Whether a transaction may write.
@@ -371,34 +442,7 @@ impl<E: From<StoreError>> Abort<E> {
     }
 }
 
-type PgPooled = PooledConnection<ConnectionManager<PgConnection>>;
 type PgTransactions = <PgConnection as diesel::Connection>::TransactionManager;
-
-/// A connection whose transaction has begun. After a restart of the database every pooled one is
-/// dead and shows it here: each is dropped, and the pool opens new ones in their place.
-fn begun(pool: &Pool<ConnectionManager<PgConnection>>) -> Result<PgPooled, StoreError> {
-    let mut left = pool.max_size();
-    loop {
-        let mut conn = pool.get()?;
-        match PgTransactions::begin_transaction(&mut *conn) {
-            Ok(()) => return Ok(conn),
-            Err(error) if left == 0 => return Err(StoreError::Unavailable(error.into())),
-            Err(_dead) => {
-                left -= 1;
-                PgTransactions::transaction_manager_status_mut(&mut *conn).set_in_error();
-            }
-        }
-    }
-}
-
-/// Names the organisation for this transaction only. An `OrgId` prints as hexadecimal digits and
-/// hyphens and nothing else.
-fn set_organization(conn: &mut PgConnection, org: Option<OrgId>) -> Result<(), StoreError> {
-    match org {
-        Some(org) => Ok(conn.batch_execute(&format!("SET LOCAL app.org = '{org}'"))?),
-        None => Ok(()),
-    }
-}
 
 fn migrating_conn(location: &DatabaseLocation) -> Result<MigratingConn, StoreError> {
     Ok(match location {

@@ -1,18 +1,45 @@
 //! The pools of both databases and how a connection is set up.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use diesel::{
     Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection,
-    connection::SimpleConnection as _,
-    r2d2::{ConnectionManager, CustomizeConnection, Pool},
+    connection::{SimpleConnection as _, TransactionManager as _},
+    r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection},
     sql_query,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::StoreError;
+use super::{StoreError, Turn};
+use crate::ids::OrgId;
 
 /// How long a caller waits for a connection before the database counts as unavailable.
 const CHECKOUT: Duration = Duration::from_secs(15);
+/// How long a connection to PostgreSQL may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+/// The same while none could be made the last time.
+const CONNECT_AWAY: Duration = Duration::from_millis(500);
+
+/// What libpq is told where the URL says nothing of it: a server that is gone without a word is noticed
+/// within seconds. PostgreSQL's manual, "Parameter Key Words".
+const LIBPQ_DEFAULTS: [(&str, &str); 5] = [
+    ("connect_timeout", "5"),
+    ("keepalives_idle", "5"),
+    ("keepalives_interval", "2"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "10000"),
+];
+
+/// A process that stops in the middle of a transaction holds its locks no longer than that. Less than
+/// a lease, so that its work can be claimed when that has ended (R4).
+const IDLE_IN_TRANSACTION_MS: u32 = 10_000;
 
 /// WAL with full synchronisation survives a power cut; the cache and the long checkpoint interval
 /// are what random GUID keys need (measured in ADR 0002).
@@ -37,7 +64,93 @@ pub(super) enum Pools {
         readers: Pool<ConnectionManager<SqliteConnection>>,
     },
     /// PostgreSQL.
-    Postgres(Pool<ConnectionManager<PgConnection>>),
+    Postgres(PostgresPool),
+}
+
+/// The connections of this process to PostgreSQL but the one that listens. There are so few that each
+/// is waited for in turn; one is kept for leases, which must not run out behind the writing of pages.
+/// Nobody holds one while waiting for another.
+pub(super) struct PostgresPool {
+    connections: Pool<ConnectionManager<PgConnection>>,
+    /// The login role is the one that owns the tables: take on the unprivileged one.
+    assume_app_role: bool,
+    /// Turns at the connections that are for everything.
+    turns: Arc<Semaphore>,
+    /// The turn at the one that is left.
+    urgent_turn: Arc<Semaphore>,
+    /// Whether the last one who asked for a connection got none.
+    is_away: AtomicBool,
+}
+
+/// A connection of the pool.
+pub(super) type PgPooled = PooledConnection<ConnectionManager<PgConnection>>;
+type PgTransactions = <PgConnection as diesel::Connection>::TransactionManager;
+
+impl PostgresPool {
+    /// The right to take one connection, while it is held.
+    pub(super) async fn turn(&self, turn: Turn) -> Result<OwnedSemaphorePermit, StoreError> {
+        let turns = match turn {
+            Turn::InOrder => &self.turns,
+            Turn::Urgent => &self.urgent_turn,
+        };
+        let turn = tokio::time::timeout(CHECKOUT, Arc::clone(turns).acquire_owned()).await;
+        match turn {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(closed)) => Err(StoreError::Unavailable(closed.into())),
+            Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
+        }
+    }
+
+    /// How many connections there are, and how many of them are idle.
+    pub(super) fn state(&self) -> (u32, u32) {
+        let state = self.connections.state();
+        (state.connections, state.idle_connections)
+    }
+
+    /// A connection whose transaction has begun, in the name of the organisation and as the unprivileged
+    /// role: both for this transaction only, whatever the session was set to. After a restart of the database every pooled one is
+    /// dead and shows it here, and after a failover some may still lead to a server that only reads:
+    /// each is dropped, and the pool opens new ones in their place.
+    pub(super) fn begun(&self, org: Option<OrgId>) -> Result<PgPooled, StoreError> {
+        let begin = begin(self.assume_app_role, org);
+        let mut left = self.connections.max_size();
+        loop {
+            let mut conn = self.get()?;
+            let begun = PgTransactions::begin_transaction_sql(&mut *conn, &begin);
+            match begun {
+                Ok(()) => return Ok(conn),
+                Err(error) if left == 0 => return Err(StoreError::Unavailable(error.into())),
+                Err(_dead) => {
+                    left -= 1;
+                    PgTransactions::transaction_manager_status_mut(&mut *conn).set_in_error();
+                }
+            }
+        }
+    }
+
+    /// Whoever comes while the database is away learns it soon.
+    pub(super) fn get(&self) -> Result<PgPooled, StoreError> {
+        let patience = if self.is_away.load(Ordering::Relaxed) {
+            CONNECT_AWAY
+        } else {
+            CONNECT
+        };
+        let conn = self.connections.get_timeout(patience);
+        self.is_away.store(conn.is_err(), Ordering::Relaxed);
+        Ok(conn?)
+    }
+}
+
+/// How a transaction begins, in one message. An `OrgId` prints as hexadecimal digits and hyphens and
+/// nothing else.
+fn begin(assume_app_role: bool, org: Option<OrgId>) -> String {
+    let role = if assume_app_role {
+        "; SET LOCAL ROLE tenantry_app"
+    } else {
+        ""
+    };
+    let org = org.map_or_else(String::new, |org| format!("; SET LOCAL app.org = '{org}'"));
+    format!("BEGIN READ WRITE{role}{org}")
 }
 
 /// Sets up each new SQLite connection.
@@ -68,16 +181,24 @@ impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for PostgresSetup {
     fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
         #[cfg(feature = "failpoints")]
         super::statement_check::watch(conn);
-        let role = if self.assume_app_role {
-            "SET ROLE tenantry_app;"
-        } else {
-            ""
-        };
-        conn.batch_execute(&format!(
-            "SET TIME ZONE 'UTC'; SET client_min_messages = warning; {role}"
-        ))
-        .map_err(diesel::r2d2::Error::QueryError)
+        set_up_postgres(conn, self.assume_app_role).map_err(diesel::r2d2::Error::QueryError)
     }
+}
+
+/// What every connection that works begins with.
+pub(super) fn set_up_postgres(
+    conn: &mut PgConnection,
+    assume_app_role: bool,
+) -> Result<(), diesel::result::Error> {
+    let role = if assume_app_role {
+        "SET ROLE tenantry_app;"
+    } else {
+        ""
+    };
+    conn.batch_execute(&format!(
+        "SET TIME ZONE 'UTC'; SET client_min_messages = warning; \
+         SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}; {role}"
+    ))
 }
 
 /// Opens the pools of a SQLite file.
@@ -101,19 +222,40 @@ pub(super) fn sqlite(path: &Path) -> Result<Pools, StoreError> {
 
 /// Opens the pool of a PostgreSQL database.
 pub(super) fn postgres(url: &str, assume_app_role: bool, size: u32) -> Result<Pools, StoreError> {
-    let pool = Pool::builder()
+    let connections = Pool::builder()
         .max_size(size)
         .min_idle(Some(1))
         .test_on_check_out(false)
-        .connection_timeout(CHECKOUT)
+        .connection_timeout(CONNECT)
         .connection_customizer(Box::new(PostgresSetup { assume_app_role }))
-        .build(ConnectionManager::<PgConnection>::new(url))?;
-    Ok(Pools::Postgres(pool))
+        .build(ConnectionManager::<PgConnection>::new(with_defaults(url)))?;
+    let turns = usize::try_from(size.saturating_sub(1).max(1)).unwrap_or(1);
+    Ok(Pools::Postgres(PostgresPool {
+        connections,
+        assume_app_role,
+        turns: Arc::new(Semaphore::new(turns)),
+        urgent_turn: Arc::new(Semaphore::new(1)),
+        is_away: AtomicBool::new(false),
+    }))
 }
 
 /// One connection outside the pools, with the rights of whoever the URL names: for migrating.
 pub(super) fn connect_postgres(url: &str) -> Result<PgConnection, StoreError> {
-    PgConnection::establish(url).map_err(|error| StoreError::Unavailable(error.into()))
+    PgConnection::establish(&with_defaults(url))
+        .map_err(|error| StoreError::Unavailable(error.into()))
+}
+
+/// The URL with what it leaves open.
+fn with_defaults(url: &str) -> String {
+    let mut url = url.to_owned();
+    for (name, value) in LIBPQ_DEFAULTS {
+        if !url.contains(&format!("{name}=")) {
+            let before = if url.contains('?') { '&' } else { '?' };
+            url.push(before);
+            url.push_str(&format!("{name}={value}"));
+        }
+    }
+    url
 }
 
 /// One SQLite connection outside the pools: for migrating.
@@ -141,5 +283,35 @@ pub(super) fn empty_log(conn: &mut SqliteConnection) -> Result<(), StoreError> {
         Ok(())
     } else {
         Err(StoreError::Unavailable("others still read the log".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn z8_each_transaction_names_role_and_organization_for_itself_alone() {
+        let org = OrgId::from_uuid(Uuid::nil());
+        assert_eq!(
+            begin(true, Some(org)),
+            "BEGIN READ WRITE; SET LOCAL ROLE tenantry_app; \
+             SET LOCAL app.org = '00000000-0000-0000-0000-000000000000'"
+        );
+        assert_eq!(begin(false, None), "BEGIN READ WRITE");
+    }
+
+    #[test]
+    fn r21_what_the_url_says_of_the_connection_stays() {
+        assert_eq!(
+            with_defaults("postgres://u@h/db?connect_timeout=30&keepalives_idle=9"),
+            "postgres://u@h/db?connect_timeout=30&keepalives_idle=9\
+             &keepalives_interval=2&keepalives_count=3&tcp_user_timeout=10000"
+        );
+        assert!(
+            with_defaults("postgres://u@h/db").starts_with("postgres://u@h/db?connect_timeout=5&")
+        );
     }
 }

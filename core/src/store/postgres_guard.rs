@@ -106,8 +106,12 @@ pub(super) fn let_role_work(
     Ok(())
 }
 
-/// Refuses a server, role or schema with which one organisation could see another.
-pub(super) fn require_isolation(conn: &mut PgConnection) -> Result<(), GuardError> {
+/// Refuses a server, role or schema with which one organisation could see another. `global_tables` are
+/// those that migrations of a newer version list as without an organisation.
+pub(super) fn require_isolation(
+    conn: &mut PgConnection,
+    global_tables: &[String],
+) -> Result<(), GuardError> {
     let server: Server = diesel::sql_query(
         "SELECT current_setting('server_version_num')::integer AS number, current_setting('server_version') AS version",
     )
@@ -162,6 +166,7 @@ pub(super) fn require_isolation(conn: &mut PgConnection) -> Result<(), GuardErro
         .into_iter()
         .map(|table| table.name)
         .filter(|name| GLOBAL_TABLES.iter().all(|global| global.name != name))
+        .filter(|name| !global_tables.contains(name))
         .collect();
     if unprotected.is_empty() {
         Ok(())

@@ -412,3 +412,13 @@ diesel::allow_tables_to_appear_in_same_query!(
     throttle_slices,
     throttle_pauses,
 );
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    schema_compatibility (version) {
+        version -> Text,
+        compatible_from -> Text,
+        global_tables -> Text,
+    }
+}

@@ -4,13 +4,14 @@
 use diesel::prelude::*;
 
 use super::{
-    Scoped, StatusSnapshot, StoreError, on_conn,
+    Scoped, StatusSnapshot, StoreError, notices, on_conn,
     schema::{status_sequences, tenant_status},
 };
 
 /// Numbers what the transaction publishes; of a tenant that changed twice in it, the last. To be done
 /// last: the row of `status_sequences` stays locked until the commit, which is what makes numbers and
-/// commits agree in their order, and whoever holds it waits for nobody any more.
+/// commits agree in their order, and whoever holds it waits for nobody any more. The other processes
+/// are told.
 pub(super) fn number(tx: &mut Scoped<'_>) -> Result<Vec<StatusSnapshot>, StoreError> {
     let mut changes: Vec<StatusSnapshot> = Vec::new();
     for change in std::mem::take(&mut tx.updates) {
@@ -27,6 +28,9 @@ pub(super) fn number(tx: &mut Scoped<'_>) -> Result<Vec<StatusSnapshot>, StoreEr
         )
         .set(tenant_status::sequence.eq(change.sequence))
         .execute(c))?;
+    }
+    if !changes.is_empty() {
+        notices::tell_statuses(tx)?;
     }
     Ok(changes)
 }

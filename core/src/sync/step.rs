@@ -156,9 +156,11 @@ impl Step {
     ) -> Result<(), SyncError> {
         failpoint!("sync.before_page_commit");
         self.commit(DataSetState::Running, advance, |tx| {
+            let page = write(tx)?;
+            failpoint!("sync.inside_page_commit");
             Ok(Written {
                 generation: None,
-                page: write(tx)?,
+                page,
             })
         })
         .await?;

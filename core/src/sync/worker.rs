@@ -3,16 +3,25 @@
 //! Knows nothing of Microsoft Graph. A panic in one piece of work is its own: the others go on, and
 //! the piece is tried again by a later claim.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::TimeDelta;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use super::{
     engine::{Engine, Outcome},
     mailbox_purposes,
-    queue::{self, ClaimedWork, LEASE_SECONDS, LeaseError, WorkKind},
+    queue::{self, ClaimedWork, LeaseError, WorkKind},
     turns::Slots,
 };
 use crate::{
@@ -24,8 +33,13 @@ use crate::{
 
 /// How often the queue is looked at without a hint that something is in it.
 const LOOK: Duration = Duration::from_millis(500);
+/// The same while other processes say when there is something: for what becomes due by time alone.
+const LOOK_BESIDE: Duration = Duration::from_secs(2);
 /// How often a lease is renewed: revoking a tenant takes the lease away, so calls end that soon (D1).
 const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How long a lease is trusted after it was asked for: it ends elsewhere a while later, in which what
+/// is under way comes to its end.
+const TRUSTED: Duration = Duration::from_secs(12);
 /// How long a piece of work waits after its first failure, in seconds; doubled with each one.
 const FIRST_WAIT: i64 = 2;
 /// The longest such wait, in seconds.
@@ -51,6 +65,16 @@ pub struct Worker {
     free: Arc<Semaphore>,
     slots: Slots,
     look: Duration,
+    /// Whether the queue could not be read the last time.
+    is_failing: AtomicBool,
+}
+
+/// Work that was claimed.
+struct Claim {
+    work: ClaimedWork,
+    slot: OwnedSemaphorePermit,
+    /// A moment before the lease began.
+    asked: Instant,
 }
 
 impl Worker {
@@ -77,6 +101,7 @@ impl Worker {
                 slots,
             },
             look: LOOK,
+            is_failing: AtomicBool::new(false),
         }
     }
 
@@ -94,17 +119,18 @@ impl Worker {
             while tasks.try_join_next().is_some() {}
             tokio::select! {
                 claimed = worker.claim() => match claimed {
-                    Some((work, slot)) => {
+                    Some(Claim { work, slot, asked }) => {
                         let (worker, stop) = (Arc::clone(&worker), stop.clone());
                         tasks.spawn(async move {
-                            worker.work_on(work, stop).await;
+                            worker.work_on(work, asked, stop).await;
                             drop(slot);
                             worker.wake.work_is_there();
                         });
                     }
                     None => tokio::select! {
                         () = worker.wake.0.notified() => {}
-                        () = tokio::time::sleep(worker.look) => {}
+                        () = worker.store.notices().work() => {}
+                        () = tokio::time::sleep(worker.next_look()) => {}
                         _ = stop.changed() => {}
                     },
                 },
@@ -114,44 +140,55 @@ impl Worker {
         while tasks.join_next().await.is_some() {}
     }
 
-    async fn claim(&self) -> Option<(ClaimedWork, tokio::sync::OwnedSemaphorePermit)> {
+    fn next_look(&self) -> Duration {
+        if self.store.notices().is_listening() {
+            self.look.max(LOOK_BESIDE)
+        } else {
+            self.look
+        }
+    }
+
+    async fn claim(&self) -> Option<Claim> {
         let slot = Arc::clone(&self.free).acquire_owned().await.ok()?;
         let slots = self.slots;
+        let asked = Instant::now();
         // Looking costs a read; only when something is due does it become a write.
         let looked = self
             .store
             .read_global(move |tx| queue::is_anything_due(tx, slots))
             .await;
         let claimed = match looked {
-            Ok(false) => return None,
+            Ok(false) => Ok(None),
             Ok(true) => {
                 self.store
-                    .global(move |tx| queue::claim_next(tx, slots))
+                    .urgent(move |tx| queue::claim_next(tx, slots))
                     .await
             }
             Err(error) => Err(error),
         };
+        let failed_before = self.is_failing.swap(claimed.is_err(), Ordering::Relaxed);
         match claimed {
-            Ok(Some(work)) => Some((work, slot)),
-            Ok(None) => None,
+            Ok(work) => work.map(|work| Claim { work, slot, asked }),
             Err(error) => {
-                tracing::warn!(%error, "the queue cannot be read");
+                // Said once, not at each look while the database is away.
+                if !failed_before {
+                    tracing::warn!(%error, "the queue cannot be read");
+                }
                 None
             }
         }
     }
 
     /// One piece of work, as long as its lease holds.
-    async fn work_on(&self, work: ClaimedWork, mut stop: watch::Receiver<bool>) {
+    async fn work_on(&self, work: ClaimedWork, claimed: Instant, mut stop: watch::Receiver<bool>) {
         let engine = self.engine.clone();
         let prover = self.prover.clone();
         let store = self.store.clone();
-        let claimed = work.clone();
-        let mut task =
-            tokio::spawn(async move { perform(&store, &engine, &prover, &claimed).await });
+        let its = work.clone();
+        let mut task = tokio::spawn(async move { perform(&store, &engine, &prover, &its).await });
         let outcome = tokio::select! {
             joined = &mut task => joined,
-            () = self.keep_alive(&work) => {
+            () = self.keep_alive(&work, claimed) => {
                 task.abort();
                 task.await
             }
@@ -178,32 +215,34 @@ impl Worker {
         }
     }
 
-    /// Renews the lease; returns when it is lost, which is also how a cancelled run shows itself.
-    async fn keep_alive(&self, work: &ClaimedWork) {
-        let mut missed = Duration::ZERO;
-        let patience = Duration::from_secs(LEASE_SECONDS.unsigned_abs().into()) - HEARTBEAT;
+    /// Renews the lease; returns when it is lost, which is also how a cancelled run shows itself, and
+    /// before it ends while it cannot be renewed (R5): the answer of a database that cannot be reached
+    /// is not waited for.
+    async fn keep_alive(&self, work: &ClaimedWork, claimed: Instant) {
+        let lease = work.lease;
+        let mut renewed = claimed;
         loop {
-            tokio::time::sleep(HEARTBEAT).await;
-            let lease = work.lease;
-            match self.store.global(move |tx| lease.renew(tx)).await {
-                Ok(()) => missed = Duration::ZERO,
-                Err(LeaseError::Lost) => return,
-                Err(LeaseError::Store(error)) => {
-                    // R5: stop before the lease ends elsewhere, not after.
-                    missed += HEARTBEAT;
+            let begun = Instant::now();
+            let renewal = self.store.urgent(move |tx| lease.renew(tx));
+            match tokio::time::timeout_at(renewed + TRUSTED, renewal).await {
+                Ok(Ok(())) => renewed = begun,
+                Ok(Err(LeaseError::Lost)) => return,
+                Ok(Err(LeaseError::Store(error))) => {
                     tracing::warn!(%error, "a lease could not be renewed");
-                    if missed >= patience {
-                        return;
-                    }
+                }
+                Err(_elapsed) => {
+                    tracing::warn!(kind = work.kind.as_str(), tenantId = %work.tenant, "work is left alone: its lease could not be renewed in time");
+                    return;
                 }
             }
+            tokio::time::sleep_until((begun + HEARTBEAT).min(renewed + TRUSTED)).await;
         }
     }
 
     async fn release(&self, work: &ClaimedWork, seconds: i64) -> Result<(), StoreError> {
         let lease = work.lease;
         self.store
-            .global(move |tx| {
+            .urgent(move |tx| {
                 let due = tx.now() + TimeDelta::seconds(seconds);
                 queue::release(tx, lease, due)
             })
@@ -255,7 +294,15 @@ async fn perform(
 
 #[cfg(test)]
 mod tests {
-    use super::wait;
+    use super::{HEARTBEAT, TRUSTED, wait};
+    use crate::sync::queue::LEASE_SECONDS;
+
+    #[test]
+    fn r5_a_lease_is_trusted_for_less_time_than_it_lasts() {
+        let lasts = std::time::Duration::from_secs(LEASE_SECONDS.unsigned_abs().into());
+        assert!(TRUSTED + HEARTBEAT < lasts);
+        assert!(HEARTBEAT * 3 < TRUSTED, "some renewals may fail");
+    }
 
     #[test]
     fn failing_work_waits_longer_each_time_but_not_for_ever() {

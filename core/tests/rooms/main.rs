@@ -13,6 +13,7 @@ mod idempotency;
 mod installation;
 mod isolation;
 mod keys;
+mod notices;
 mod schema;
 mod statuses;
 mod store;

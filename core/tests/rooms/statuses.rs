@@ -25,7 +25,7 @@ fn service(store: &Store) -> SyncService {
 }
 
 /// A tenant without a document, put there behind the product's back.
-fn put_tenant(db: &TestStore, scope: &OrgScope) -> TenantId {
+pub fn put_tenant(db: &TestStore, scope: &OrgScope) -> TenantId {
     let raw = db.raw();
     let (id, connection) = (Uuid::new_v4(), raw.uuid(Uuid::now_v7()));
     let (org, tenant) = (raw.uuid(scope.org().as_uuid()), raw.uuid(id));

@@ -16,6 +16,8 @@ mod metrics;
 mod nul;
 mod own_application;
 mod postgres_roles;
+mod processes;
+mod rolling_upgrade;
 mod sync;
 mod sync_faults;
 mod sync_large;

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
     store::{
-        StoreError,
+        StoreError, notices,
         types::{DbUuid, StoredTime, StoredUuid},
     },
 };
@@ -198,7 +198,7 @@ pub(super) fn enqueue(conn: &mut PgConnection, work: &NewWork) -> Result<(), Sto
     .bind::<DbUuid, _>(work.subject)
     .bind::<BigInt, _>(work.delay_ms)
     .execute(conn)?;
-    Ok(())
+    tell_if_due(conn, work.delay_ms)
 }
 
 pub(super) fn release(
@@ -215,7 +215,15 @@ pub(super) fn release(
     .bind::<DbUuid, _>(id)
     .bind::<BigInt, _>(fence)
     .execute(conn)?;
-    Ok(())
+    tell_if_due(conn, delay_ms)
+}
+
+/// Later work is found when the queue is looked at.
+fn tell_if_due(conn: &mut PgConnection, delay_ms: i64) -> Result<(), StoreError> {
+    if delay_ms > 0 {
+        return Ok(());
+    }
+    notices::tell_work(conn)
 }
 
 pub(super) fn renew(
