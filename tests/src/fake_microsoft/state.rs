@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     directory::Directory, faults::Faults, gate::Gate, graph::throttle::Budgets, login::LoginState,
-    reports::ReportDownload,
+    national::Homes, reports::ReportDownload,
 };
 
 /// Resource id of Microsoft Graph.
@@ -56,6 +56,8 @@ pub struct Cloud {
     pub moments: std::sync::atomic::AtomicU64,
     /// Resource units that apps may use, where a test limits them.
     pub budgets: Mutex<Budgets>,
+    /// Which of Microsoft's clouds this is, and which tenants live in another.
+    pub homes: RwLock<Homes>,
     /// What only the login server keeps, and what tests have it do.
     pub login: LoginState,
 }

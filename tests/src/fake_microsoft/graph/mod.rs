@@ -263,6 +263,10 @@ fn charged(call: &Call<'_>, segments: &[&str]) -> Result<Answer, Answer> {
 }
 
 fn route(call: &Call<'_>, segments: &[&str]) -> Result<Answer, Answer> {
+    if call.cloud.played().lacks(segments) {
+        let segment = segments.last().copied().unwrap_or_default();
+        return Err(unknown_segment(call.ids, segment));
+    }
     match (call.method, segments) {
         ("POST", ["directoryObjects", "getByIds" | "microsoft.graph.getByIds"]) => {
             return objects::get_by_ids(call);

@@ -34,7 +34,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 pub use controls::{
     AppTokenForm, Endpoint, Forgery, LoginState, expire_certificate, expire_secret, graph_resource,
     register_certificate, roll_keys, script_error, secret_id, set_app_token_form, set_consent_lag,
-    set_graph_resource, set_id_token_forge, set_token_answer_forge,
+    set_id_token_forge, set_token_answer_forge,
 };
 pub use errors::Failure;
 pub use incoming::{Authority, CONSUMER_TENANT};
