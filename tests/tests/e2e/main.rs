@@ -1,6 +1,7 @@
 //! The whole product from outside: the real binary against the stand-in cloud, on both databases.
 
 mod access;
+mod clouds;
 mod connect;
 mod consent;
 mod consent_refused;
