@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, RwLock},
+    time::Instant,
 };
 
 use uuid::Uuid;
@@ -198,6 +199,10 @@ pub struct LoggedRequest {
     pub tenant: Option<Uuid>,
     pub had_authorization: bool,
     pub status: u16,
+    /// When it came, in real time.
+    pub at: Instant,
+    /// When it was answered; none while it is not.
+    pub answered_at: Option<Instant>,
     /// Items inside a `$batch`, as `METHOD url`.
     pub batch: Vec<String>,
     /// The form body of a token request with secret values replaced by `***`.

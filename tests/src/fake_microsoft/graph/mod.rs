@@ -20,7 +20,10 @@ pub mod throttle;
 mod tokens;
 mod users;
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -75,6 +78,8 @@ async fn handle(request: HttpRequest, body: Bytes, cloud: Data<Cloud>) -> HttpRe
         tenant,
         had_authorization: headers.contains_key("authorization"),
         status: 0,
+        at: Instant::now(),
+        answered_at: None,
         batch: steps
             .iter()
             .map(|item| format!("{} {}", item.method, item.url))

@@ -29,6 +29,8 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+use std::time::Instant;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 
 pub use controls::{
@@ -70,6 +72,8 @@ async fn serve(cloud: web::Data<Cloud>, request: HttpRequest, body: web::Bytes) 
         tenant,
         had_authorization: incoming.authorization.is_some(),
         status: 0,
+        at: Instant::now(),
+        answered_at: None,
         batch: Vec::new(),
         form: incoming.masked_form(),
     });
