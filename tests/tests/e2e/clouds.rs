@@ -187,6 +187,38 @@ on_both_databases! {
         assert_eq!(app.database.raw().count("tenant_claims"), 0);
     }
 
+    async fn g8_in_the_wrong_cloud_no_token_is_had_and_graph_hears_nothing(backend: Backend) {
+        for (name, cloud) in CLOUDS {
+            let app = installation(backend, name, cloud).await;
+            let microsoft = app.microsoft.cloud();
+            for (number, (other, played)) in CLOUDS.into_iter().enumerate() {
+                if played == cloud {
+                    continue;
+                }
+                // The hosts are overridden, so nothing but names can tell that this is another cloud.
+                microsoft.play(played);
+                let tenant = app.microsoft.add_tenant(seed(&format!("Mixed{number}")));
+                let customer = app.owner.create_customer(&tenant.display_name).await;
+                let body = json!({"customerId": customer, "tenant": tenant.domains[0]});
+                let answer = app.owner.post("/tenants/connect", &body).await;
+                if answer.status == 201 {
+                    walk(text(&answer.json(), "authorizationUrl")).await;
+                    let status = app.owner.status(tenant.id).await;
+                    assert_eq!(status["status"], "pendingConsent", "{name} in {other}: {status:#}");
+                } else {
+                    answer.expect_problem(422, "wrongCloud");
+                }
+                assert!(microsoft.requests().iter().all(|request| request.server == "login"), "{name} in {other}");
+                let app_only = |form: &str| form.contains("grant_type=client_credentials");
+                let had = microsoft.requests().into_iter().any(|request| {
+                    request.status == 200 && request.form.as_deref().is_some_and(app_only)
+                });
+                assert!(!had, "{name} in {other}");
+            }
+            assert_eq!(app.database.raw().count("tenant_claims"), 0, "{name}");
+        }
+    }
+
     async fn g8_a_list_that_a_national_cloud_turns_out_to_lack_is_skipped(backend: Backend) {
         for (name, cloud) in [CLOUDS[1], CLOUDS[0]] {
             let app = installation(backend, name, cloud).await;
