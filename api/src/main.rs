@@ -6,6 +6,8 @@ mod cli;
 mod client_address;
 mod commands;
 mod config;
+mod credential_report;
+mod credential_watch;
 mod drain;
 mod etag;
 mod event_stream;

@@ -10,7 +10,12 @@ use prometheus::{
     TextEncoder,
 };
 use serde::Deserialize;
-use tenantry_core::{store::Store, sync::SyncService, tenants::TenantStatus};
+use tenantry_core::{
+    microsoft::client_credential::{ClientCredential, CredentialKind},
+    store::Store,
+    sync::SyncService,
+    tenants::TenantStatus,
+};
 
 /// OpenTelemetry's buckets for the duration of requests, in seconds.
 const BUCKETS: [f64; 14] = [
@@ -38,6 +43,9 @@ pub struct Metrics {
     tenants_stale: IntGauge,
     runs_active: IntGauge,
     connections: IntGaugeVec,
+    credential_expiry: IntGaugeVec,
+    credential_refused: IntGauge,
+    credential: Option<ClientCredential>,
     store: Store,
     sync: SyncService,
 }
@@ -49,7 +57,7 @@ struct Counted {
 }
 
 impl Metrics {
-    /// Metrics of a build, over the store and the status documents of this process.
+    /// Metrics of a build, over the store, the status documents and the credential of this process.
     ///
     /// # Errors
     /// When a name is registered twice: a fault of this file.
@@ -58,6 +66,7 @@ impl Metrics {
         commit: &str,
         store: Store,
         sync: SyncService,
+        credential: Option<ClientCredential>,
     ) -> Result<Self, prometheus::Error> {
         let gauge = |name: &str, help: &str| IntGauge::new(name, help);
         let gauges =
@@ -100,6 +109,16 @@ impl Metrics {
                 "Database connections of the pool.",
                 "state",
             )?,
+            credential_expiry: gauges(
+                "tenantry_microsoft_credential_expiry_timestamp_seconds",
+                "When the app registration's credential ends; 0 where that is not known.",
+                "kind",
+            )?,
+            credential_refused: gauge(
+                "tenantry_microsoft_credential_refused",
+                "Whether Microsoft refuses the app registration's credential.",
+            )?,
+            credential,
             store,
             sync,
         };
@@ -125,6 +144,12 @@ impl Metrics {
         metrics
             .registry
             .register(Box::new(metrics.connections.clone()))?;
+        metrics
+            .registry
+            .register(Box::new(metrics.credential_expiry.clone()))?;
+        metrics
+            .registry
+            .register(Box::new(metrics.credential_refused.clone()))?;
         Ok(metrics)
     }
 
@@ -162,6 +187,7 @@ impl Metrics {
     /// When the text cannot be written.
     pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
         self.count_tenants();
+        self.look_at_credential();
         let (used, idle) = self.store.pool_state();
         self.connections
             .with_label_values(&["used"])
@@ -174,6 +200,20 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
+    }
+
+    fn look_at_credential(&self) {
+        let now = self.store.clock().now();
+        let status = self.credential.as_ref().map(|known| known.status(now));
+        for kind in CredentialKind::ALL {
+            let own = status.as_ref().filter(|status| status.kind == kind);
+            let end = own.and_then(|status| status.expires_at);
+            self.credential_expiry
+                .with_label_values(&[kind.as_str()])
+                .set(end.map_or(0, |end| end.timestamp()));
+        }
+        let is_refused = status.is_some_and(|status| status.refusal.is_some());
+        self.credential_refused.set(is_refused.into());
     }
 
     fn count_tenants(&self) {

@@ -41,6 +41,7 @@ struct Parts {
     retry_after: Option<Duration>,
     sync_run_id: Option<SyncRunId>,
     customer_id: Option<CustomerId>,
+    excess_permissions: Vec<String>,
     microsoft: Option<MicrosoftDetails>,
     headers: Vec<(HeaderName, HeaderValue)>,
     as_page: bool,
@@ -59,6 +60,7 @@ impl Problem {
             retry_after: None,
             sync_run_id: None,
             customer_id: None,
+            excess_permissions: Vec::new(),
             microsoft: None,
             headers: Vec::new(),
             as_page: false,
@@ -131,6 +133,12 @@ impl Problem {
         self
     }
 
+    /// The permissions that are too many.
+    pub fn excess_permissions(mut self, names: Vec<String>) -> Self {
+        self.0.excess_permissions = names;
+        self
+    }
+
     /// What Microsoft said.
     pub fn microsoft(mut self, details: MicrosoftDetails) -> Self {
         self.0.microsoft = Some(details);
@@ -195,6 +203,7 @@ impl Problem {
             customer_id: parts
                 .customer_id
                 .map(tenantry_core::ids::CustomerId::as_uuid),
+            excess_permissions: parts.excess_permissions.clone(),
             microsoft: parts.microsoft.clone(),
         }
     }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use tenantry_core::{
     access::keys::KeyService,
     clock::Clock,
+    microsoft::client_credential::ClientCredential,
     store::{Store, schema_version},
 };
 use utoipa::ToSchema;
 
-use crate::drain::Drain;
+use crate::{credential_report::CredentialReport, drain::Drain};
 
 /// Longest time the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,17 +26,8 @@ pub struct Readiness {
     pub drain: Drain,
     /// The time.
     pub clock: Clock,
-    /// What is known about the credential of the app registration; none when there is none.
-    pub credential: Option<CredentialInfo>,
-}
-
-/// What is known about the installation's credential at Microsoft.
-#[derive(Debug, Clone)]
-pub struct CredentialInfo {
-    /// `secret` or `certificate`.
-    pub kind: &'static str,
-    /// When it ends, where that can be known.
-    pub expires_at: Option<DateTime<Utc>>,
+    /// The credential of the app registration; none when there is none.
+    pub credential: Option<ClientCredential>,
 }
 
 /// The answer of `/readyz`.
@@ -120,19 +111,10 @@ impl Readiness {
     fn credential(&self) -> ReadinessCheck {
         let (ok, detail) = match &self.credential {
             None => (false, "no app registration is set up".to_owned()),
-            Some(CredentialInfo {
-                kind,
-                expires_at: None,
-            }) => (
-                true,
-                format!("{kind}; its expiry is shown in Entra, not here"),
-            ),
-            Some(CredentialInfo {
-                kind,
-                expires_at: Some(end),
-            }) => {
-                let text = end.to_rfc3339_opts(SecondsFormat::Secs, true);
-                (*end > self.clock.now(), format!("{kind}; expires {text}"))
+            Some(credential) => {
+                let now = self.clock.now();
+                let report = CredentialReport::new(&credential.status(now), now);
+                (report.is_well, report.detail)
             }
         };
         ReadinessCheck {

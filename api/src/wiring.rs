@@ -7,6 +7,7 @@ use tenantry_core::{
     audit::AuditService,
     clock::Clock,
     consent::{ConsentService, ConsentSettings, Prover, ReturnUrls},
+    credentials::{ConnectionCredentials, ConnectionKeys},
     customers::CustomerService,
     idempotency::Idempotency,
     installation::{self, Installation, InstallationError},
@@ -36,7 +37,7 @@ use crate::{
     failure::Failure,
     metrics::Metrics,
     paging::Cursors,
-    readiness::{CredentialInfo, Readiness},
+    readiness::Readiness,
     state::AppState,
     telemetry, version,
 };
@@ -264,8 +265,8 @@ pub struct Services {
     pub idempotency: Idempotency,
     /// Counts the calls of each key.
     pub rate_limiter: Arc<RateLimiter>,
-    /// What is known about the credential of the app registration.
-    pub credential: Option<CredentialInfo>,
+    /// The credential of the app registration.
+    pub credential: Option<ClientCredential>,
     syncing: Option<Syncing>,
 }
 
@@ -294,17 +295,16 @@ pub fn services(
     } = unlocked;
     let wake = WakeUp::default();
     let is_registered = microsoft.credential.is_some();
-    let credential = microsoft.credential_kind.map(|kind| CredentialInfo {
-        kind,
-        expires_at: None,
-    });
+    let credential = microsoft.credential.clone();
     let outbound = Outbound::new(Limits::default()).map_err(|error| {
         Failure::new("cannot prepare HTTPS")
             .because(error)
             .advise("Install the system's certificate authorities (Debian: ca-certificates).")
     })?;
     let outbound = outbound.with_measures(Arc::clone(store.measures()));
-    let identity = identity(&http.public_url, microsoft, &outbound, store.clock())?;
+    let stored = ConnectionCredentials::new(store.clone(), ConnectionKeys::new(vault.clone()));
+    let identity = identity(&http.public_url, microsoft, &outbound, store.clock())?
+        .with_source(Arc::new(stored));
     let graph = GraphClient::new(
         identity.clone(),
         outbound.clone(),
@@ -406,6 +406,7 @@ pub fn state(
         version::COMMIT.unwrap_or("unknown"),
         services.store.clone(),
         services.sync.clone(),
+        services.credential.clone(),
     )
     .map_err(|error| Failure::new("cannot prepare the metrics").because(error))?;
     Ok(AppState {

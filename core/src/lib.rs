@@ -5,6 +5,7 @@ pub mod access;
 pub mod audit;
 pub mod clock;
 pub mod consent;
+pub mod credentials;
 pub mod customers;
 mod failpoint;
 pub mod idempotency;

@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod browser;
+pub mod certificates;
 pub mod database;
 pub mod fake_microsoft;
 pub mod openapi;

@@ -12,6 +12,7 @@ use tokio::{
 use crate::{
     cli::{ServeOptions, ServerRole},
     config::{Config, HttpConfig, Needs, Warning},
+    credential_watch,
     drain::Drain,
     failure::Failure,
     maintenance,
@@ -80,6 +81,7 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     tasks.spawn(maintenance::run(services.clone(), stopped.clone()));
+    tasks.spawn(credential_watch::run(services.clone(), stopped.clone()));
     if role.works()
         && let Some(worker) = services.worker()
     {

@@ -1,5 +1,6 @@
 //! The app registration that reads, and the cloud it reads from.
 
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use tenantry_core::{
     microsoft::{
         client_credential::ClientCredential,
@@ -18,8 +19,6 @@ pub struct MicrosoftConfig {
     pub profile: CloudProfile,
     /// The registration that reads. Without it no tenant can be connected.
     pub credential: Option<ClientCredential>,
-    /// `secret` or `certificate`, where there is one.
-    pub credential_kind: Option<&'static str>,
 }
 
 impl MicrosoftConfig {
@@ -39,17 +38,9 @@ impl MicrosoftConfig {
             check_pair(reader, id, secret);
         }
         reader.parsed("MICROSOFT_PARTNER_CENTER_URL", Origin::parse);
-        let credential_kind = credential.as_ref().map(|_| {
-            if reader.is_given("MICROSOFT_CLIENT_SECRET") {
-                "secret"
-            } else {
-                "certificate"
-            }
-        });
         profile(reader).map(|profile| Self {
             profile,
             credential,
-            credential_kind,
         })
     }
 }
@@ -96,6 +87,7 @@ fn credential(reader: &mut Reader) -> Option<ClientCredential> {
     let named = reader.text("MICROSOFT_CLIENT_ID").is_some();
     let id = reader.parsed("MICROSOFT_CLIENT_ID", client_id);
     let secret = reader.secret("MICROSOFT_CLIENT_SECRET");
+    let secret_end = secret_end(reader);
     let pem = reader.secret_file("MICROSOFT_CLIENT_CERTIFICATE_FILE");
     let (has_secret, has_certificate) = (
         secret.is_some(),
@@ -131,18 +123,60 @@ fn credential(reader: &mut Reader) -> Option<ClientCredential> {
         (true, true, false) | (true, false, true) => {}
     }
     match (id?, secret, pem) {
-        (id, Some(secret), _) => Some(ClientCredential::with_secret(id, secret)),
+        (id, Some(secret), _) => Some(with_secret(reader, id, secret, secret_end)),
         (id, None, Some(pem)) => with_certificate(reader, id, &pem),
         (_, None, None) => None,
     }
 }
 
+fn secret_end(reader: &mut Reader) -> Option<DateTime<Utc>> {
+    const NAME: &str = "MICROSOFT_CLIENT_SECRET_EXPIRES";
+    let end = reader.parsed(NAME, moment)?;
+    if !reader.is_given("MICROSOFT_CLIENT_SECRET") {
+        reader.refuse(
+            NAME,
+            "needs TENANTRY_MICROSOFT_CLIENT_SECRET; a certificate tells its end itself",
+        );
+    }
+    Some(end)
+}
+
+fn with_secret(
+    reader: &Reader,
+    id: String,
+    secret: SecretText,
+    end: Option<DateTime<Utc>>,
+) -> ClientCredential {
+    let mut credential = ClientCredential::with_secret(id, secret);
+    if let Some(end) = end {
+        credential = credential.with_secret_end(end);
+    }
+    match reader.file_of_secret("MICROSOFT_CLIENT_SECRET") {
+        Some(path) => credential.follow(path),
+        None => credential,
+    }
+}
+
 fn with_certificate(reader: &mut Reader, id: String, pem: &SecretText) -> Option<ClientCredential> {
+    let path = reader.text("MICROSOFT_CLIENT_CERTIFICATE_FILE")?;
     match ClientCredential::with_certificate(id, pem) {
-        Ok(credential) => Some(credential),
+        Ok(credential) => Some(credential.follow(path.into())),
         Err(error) => {
             reader.refuse("MICROSOFT_CLIENT_CERTIFICATE_FILE", format!("the {error}"));
             None
+        }
+    }
+}
+
+/// A day, from its beginning in UTC, or a time.
+fn moment(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(NaiveTime::MIN).and_utc());
+    }
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => Ok(time.to_utc()),
+        Err(_neither) => {
+            Err("expected a day such as 2027-05-31, or a time such as 2027-05-31T14:00:00Z")
         }
     }
 }

@@ -221,6 +221,15 @@ impl Reader {
         }
     }
 
+    /// The file that holds a secret; none when it is given as a value or not at all.
+    pub fn file_of_secret(&self, name: &str) -> Option<PathBuf> {
+        let file_form = format!("{name}_FILE");
+        let layers = [&self.environment, &self.file].into_iter();
+        let mut given =
+            layers.filter(|layer| layer.contains_key(name) || layer.contains_key(&file_form));
+        given.next()?.get(&file_form).map(PathBuf::from)
+    }
+
     /// A secret that can be given by a file only; `name` ends in `_FILE`.
     pub fn secret_file(&mut self, name: &'static str) -> Option<SecretText> {
         let path = self.text(name)?;

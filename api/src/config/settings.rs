@@ -130,12 +130,19 @@ pub const SETTINGS: &[Setting] = &[
     secret(
         "MICROSOFT_CLIENT_SECRET",
         "none",
-        "A client secret of that registration; or a certificate, by the next setting.",
+        "A client secret of that registration; or a certificate, see below. A file is read again when it changes.",
+    ),
+    plain(
+        "MICROSOFT_CLIENT_SECRET_EXPIRES",
+        "none",
+        "When that secret ends, as the portal shows it: a day such as `2027-05-31`, which counts from its \
+         beginning in UTC, or a time such as `2027-05-31T14:00:00Z`. It is shown and warned of; nothing else tells it.",
     ),
     plain(
         "MICROSOFT_CLIENT_CERTIFICATE_FILE",
         "none",
-        "PEM file with a certificate of that registration and its private RSA key, in place of the secret.",
+        "PEM file with a certificate of that registration and its private RSA key of at least 2048 bits, in place of \
+         the secret. It may hold several certificates, each with its key. Read again when it changes.",
     ),
     plain(
         "MICROSOFT_PARTNER_CLIENT_ID",

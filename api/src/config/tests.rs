@@ -1,5 +1,7 @@
 use std::{fmt::Write as _, fs, path::Path};
 
+use tenantry_tests::certificates;
+
 use super::{
     settings::{Form, SETTINGS, names},
     *,
@@ -402,6 +404,112 @@ fn a_certificate_without_its_key_is_refused() {
     assert!(
         problem(&[("TENANTRY_TLS_KEY_FILE", "/x")]).contains("needs TENANTRY_TLS_CERTIFICATE_FILE")
     );
+}
+
+#[test]
+fn the_end_of_a_secret_is_a_day_or_a_time_and_belongs_to_a_secret() {
+    let id = ("TENANTRY_MICROSOFT_CLIENT_ID", ID);
+    let secret = ("TENANTRY_MICROSOFT_CLIENT_SECRET", "canary");
+    const END: &str = "TENANTRY_MICROSOFT_CLIENT_SECRET_EXPIRES";
+    let end = |text| {
+        let config = read(&[id, secret, (END, text)]).unwrap();
+        config
+            .microsoft
+            .credential
+            .unwrap()
+            .expires_at()
+            .unwrap()
+            .to_rfc3339()
+    };
+    assert_eq!(end("2027-05-31"), "2027-05-31T00:00:00+00:00");
+    assert_eq!(
+        end("2027-05-31T14:00:00+02:00"),
+        "2027-05-31T12:00:00+00:00"
+    );
+    for wrong in ["5/31/2027", "2027-02-30", "soon", "2027-05"] {
+        assert!(
+            problem(&[id, secret, (END, wrong)]).contains("expected a day such as"),
+            "{wrong}"
+        );
+    }
+    assert!(problem(&[(END, "2027-05-31")]).contains("needs TENANTRY_MICROSOFT_CLIENT_SECRET;"));
+    let without = read(&[id, secret]).unwrap().microsoft.credential.unwrap();
+    assert_eq!(without.expires_at(), None);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (certificates::first(), certificates::second());
+    let with = |pem: String| {
+        let path = in_file(folder.path(), &pem);
+        read(&[
+            ("TENANTRY_MICROSOFT_CLIENT_ID", ID),
+            ("TENANTRY_MICROSOFT_CLIENT_CERTIFICATE_FILE", &path),
+        ])
+    };
+    let config = with(format!("{}{}", first.pem(), second.pem())).unwrap();
+    assert_eq!(
+        config
+            .microsoft
+            .credential
+            .unwrap()
+            .expires_at()
+            .unwrap()
+            .to_rfc3339(),
+        "2036-02-01T12:30:45+00:00"
+    );
+    with(certificates::expired().pem()).unwrap();
+    for (pem, why) in [
+        (
+            format!("{}{}", first.certificate, second.key),
+            "the private key belongs to another certificate",
+        ),
+        (first.certificate.clone(), "the PEM text has no private key"),
+        (first.key.clone(), "the PEM text has no certificate"),
+        (
+            certificates::weak().pem(),
+            "the RSA key is shorter than 2048 bits",
+        ),
+        (
+            certificates::elliptic().pem(),
+            "the certificate or its private key is not RSA",
+        ),
+        (
+            format!("{}{}", first.certificate, certificates::ENCRYPTED_KEYS[0]),
+            "the private key is encrypted; write it without a password (`openssl pkey`)",
+        ),
+    ] {
+        assert_eq!(
+            with(pem).unwrap_err().problems,
+            [format!("TENANTRY_MICROSOFT_CLIENT_CERTIFICATE_FILE: {why}")]
+        );
+    }
+}
+
+#[test]
+fn the_file_of_a_secret_is_the_one_its_value_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = in_file(
+        folder.path(),
+        "microsoft_client_secret_file = \"/of/the/file\"",
+    );
+    let file_of = |variables: &[(&str, &str)]| {
+        let variables = variables.iter();
+        let reader =
+            Reader::new(variables.map(|(name, value)| ((*name).to_owned(), OsString::from(value))));
+        reader.file_of_secret("MICROSOFT_CLIENT_SECRET")
+    };
+    let config = ("TENANTRY_CONFIG", toml.as_str());
+    let value = ("TENANTRY_MICROSOFT_CLIENT_SECRET", "canary");
+    let file = (
+        "TENANTRY_MICROSOFT_CLIENT_SECRET_FILE",
+        "/of/the/environment",
+    );
+    assert_eq!(file_of(&[]), None);
+    assert_eq!(file_of(&[config]), Some("/of/the/file".into()));
+    assert_eq!(file_of(&[config, file]), Some("/of/the/environment".into()));
+    assert_eq!(file_of(&[config, value]), None);
 }
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config.example.toml");

@@ -1,7 +1,7 @@
 //! The page before Microsoft's: who asks for what, and why.
 
 use maud::{Markup, html};
-use tenantry_core::{consent::LinkView, ids::TenantId};
+use tenantry_core::{consent::LinkView, ids::TenantId, microsoft::permissions::PermissionKind};
 
 use super::tenant_label;
 use crate::{html_page, time_text};
@@ -10,6 +10,7 @@ use crate::{html_page, time_text};
 /// `address` is the page's own.
 pub fn connect_page(view: &LinkView, address: &str) -> Markup {
     let (msp, tenant) = (&view.organization, tenant_label(view));
+    let is_delegated = view.permission_kind == PermissionKind::Delegated;
     html_page::document(
         &format!("Connect {tenant}"),
         &html! {
@@ -21,6 +22,12 @@ pub fn connect_page(view: &LinkView, address: &str) -> Markup {
             }
             h2 id="permissions" { "What will be read" }
             p { "These permissions only read. Nothing in your tenant can be changed with them." }
+            @if is_delegated {
+                p {
+                    "The data are read in your name: " (msp) " keeps a sign-in of your account, which sees "
+                    "what you may see and ends when you revoke your sessions."
+                }
+            }
             table aria-labelledby="permissions" {
                 thead { tr { th scope="col" { "Permission" } th scope="col" { "Why" } } }
                 tbody {

@@ -51,6 +51,10 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub customer_id: Option<Uuid>,
+    /// The permissions that are too many.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub excess_permissions: Vec<String>,
     /// What Microsoft said.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

@@ -192,6 +192,15 @@ catalogue! {
     CONSENT_NOT_EFFECTIVE = "consentNotEffective", FORBIDDEN, true, "Consent has not taken effect",
         "The permissions were accepted, but Microsoft gives no token that holds them yet.",
         someone "Wait a few minutes and open the link again; if it stays, an administrator checks in Entra that the enterprise application is enabled and has its permissions.";
+    CREDENTIALS_REJECTED = "credentialsRejected", UNPROCESSABLE_ENTITY, false, "Credentials rejected",
+        "The secret or certificate of the entered registration does not lead into the tenant.",
+        someone "Enter a valid secret or certificate of a registration that an administrator of this tenant has consented to.";
+    TOO_MANY_PERMISSIONS = "tooManyPermissions", UNPROCESSABLE_ENTITY, false, "Too many permissions",
+        "The entered registration can do more than read. Tenantry only takes what it needs; excessPermissions names the rest.",
+        someone "An administrator of the tenant takes these permissions away from the registration, or registers another application that only reads.";
+    STORED_CREDENTIAL_UNREADABLE = "storedCredentialUnreadable", INTERNAL_SERVER_ERROR, false, "Stored credential unreadable",
+        "What is stored for the tenant's connection is damaged or was sealed by another key.",
+        someone "The operator of this installation looks into the log; connecting the tenant again stores a new credential.";
     CONSENT_DECLINED = Doctor::ConsentDeclined.as_str(), FORBIDDEN, true, "Consent declined",
         "Somebody cancelled the sign-in or declined the permissions.",
         someone Doctor::ConsentDeclined.action();
@@ -382,6 +391,8 @@ mod tests {
             ("wrongCloud", 422),
             ("returnUrlNotAllowed", 422),
             ("customerRequired", 422),
+            ("credentialsRejected", 422),
+            ("tooManyPermissions", 422),
             ("customerNotFound", 404),
         ];
         for (code, status) in expected {

@@ -136,10 +136,6 @@ impl From<ConsentError> for Problem {
         match error {
             ConsentError::CustomerRequired => Self::new(&catalogue::CUSTOMER_REQUIRED),
             ConsentError::CustomerNotFound => no_active_customer(),
-            ConsentError::ConnectionTypeUnavailable(kind) => {
-                let detail = format!("This version of Tenantry cannot connect tenants by {kind}.");
-                Self::new(&catalogue::CONNECTION_TYPE_UNAVAILABLE).detail(detail)
-            }
             ConsentError::ReturnUrlNotAllowed(why) => {
                 let problem = Self::new(&catalogue::RETURN_URL_NOT_ALLOWED);
                 match why {
@@ -149,7 +145,7 @@ impl From<ConsentError> for Problem {
                         .action("Send the returnUrl without its fragment."),
                 }
             }
-            ConsentError::Tenant(rejection) => (*rejection).into(),
+            ConsentError::Refused(rejection) => (*rejection).into(),
             ConsentError::TenantAlreadyConnected { customer } => {
                 let problem = Self::new(&catalogue::TENANT_ALREADY_CONNECTED);
                 match customer {
@@ -178,7 +174,8 @@ impl From<Rejection> for Problem {
         let mut problem = Self::new(type_of(rejection.code))
             .detail(rejection.detail)
             .action(action)
-            .retryable(rejection.retryable);
+            .retryable(rejection.retryable)
+            .excess_permissions(rejection.excess_permissions);
         if problem.kind().status == StatusCode::TOO_MANY_REQUESTS {
             problem = problem.retry_after(THROTTLED);
         }
@@ -198,6 +195,9 @@ const fn type_of(code: RejectionCode) -> &'static ProblemType {
         RejectionCode::SignInNotVerified => &catalogue::SIGN_IN_NOT_VERIFIED,
         RejectionCode::IncompleteCallback => &catalogue::INCOMPLETE_CALLBACK,
         RejectionCode::ConsentNotEffective => &catalogue::CONSENT_NOT_EFFECTIVE,
+        RejectionCode::CredentialsRejected => &catalogue::CREDENTIALS_REJECTED,
+        RejectionCode::TooManyPermissions => &catalogue::TOO_MANY_PERMISSIONS,
+        RejectionCode::StoredCredentialUnreadable => &catalogue::STORED_CREDENTIAL_UNREADABLE,
     }
 }
 
@@ -242,6 +242,7 @@ mod tests {
             detail: String::new(),
             retryable: true,
             microsoft: None,
+            excess_permissions: Vec::new(),
         });
         let answer = problem.render("", String::new(), false);
         assert_eq!(answer.headers().get("retry-after").unwrap(), "10");

@@ -11,10 +11,10 @@ use tenantry_core::{
     access::OrgScope,
     consent::{
         Bearer, CallbackFields, ConsentError, Landing, NextPage, RejectedFlow, StartConnect,
-        Started, StepTaken,
+        Started, StepTaken, WayIn,
     },
+    credentials::Credential,
     ids::{CustomerId, RequestId},
-    microsoft::permissions::PermissionKind,
     secrets::SecretText,
     store::{Scoped, StoreError},
     tenants::{ConnectionType, TenantStatus},
@@ -35,6 +35,11 @@ use crate::{
     time_text,
 };
 
+/// Longest secret of a registration that is taken, in characters; Microsoft's have about forty.
+const LONGEST_SECRET: usize = 1_000;
+/// Longest PEM text that is taken, in characters.
+const LONGEST_PEM: usize = 20_000;
+
 /// A tenant to connect.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -45,27 +50,55 @@ pub struct ConnectTenant {
     /// A verified domain of the tenant, or its id.
     #[schema(min_length = 1, max_length = 1000, example = "contoso.com")]
     tenant: String,
-    /// How the tenant is to be read; this version knows `adminConsent`.
+    /// How the tenant is to be read: `adminConsent` (when left out; application permissions that an
+    /// administrator consents to), `delegated` (as the administrator who signs in) or
+    /// `applicationCredentials` (with a registration of the customer's own, without a browser).
     #[serde(default)]
     #[schema(example = "adminConsent")]
     connection_type: Option<String>,
+    /// The customer's own registration; with `applicationCredentials` and only there.
+    #[serde(default)]
+    credentials: Option<ApplicationCredentials>,
     /// Where the administrator's browser goes at the end, under one of the configured addresses.
     #[serde(default)]
     #[schema(example = "https://portal.example/tenants")]
     return_url: Option<String>,
 }
 
-/// The link to give to an administrator of the tenant.
+/// An app registration of the customer's own, which an administrator of the tenant has consented to: its
+/// id with a secret, or with a certificate and its key.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ApplicationCredentials {
+    /// Its application (client) id.
+    #[schema(format = Uuid)]
+    client_id: String,
+    /// The secret's value, not its id.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, write_only, nullable = false, max_length = 1000)]
+    client_secret: Option<SecretText>,
+    /// PEM.
+    #[serde(default)]
+    #[schema(nullable = false, max_length = 20_000)]
+    certificate: Option<String>,
+    /// PEM: the RSA key of the certificate, not encrypted.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, write_only, nullable = false, max_length = 20_000)]
+    private_key: Option<SecretText>,
+}
+
+/// The link to give to an administrator of the tenant, or where nobody has to sign in, what came of it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectView {
     /// The tenant behind the domain: its Microsoft Entra tenant id.
     tenant_id: Uuid,
     connection_id: Uuid,
-    /// What the tenant is until the new connection is proven.
+    /// What the tenant is: until the new connection is proven, what it was before.
     #[schema(example = "pendingConsent")]
     status: &'static str,
-    /// What the administrator opens. Whoever has it can take part in the flow.
+    /// What the administrator opens. Whoever has it can take part in the flow. Null where nobody has to
+    /// sign in, like the next two.
     #[schema(required)]
     authorization_url: Option<String>,
     /// Microsoft's first page, for a front end that receives the redirect itself and relays it.
@@ -74,7 +107,7 @@ pub struct ConnectView {
     /// When the link ends.
     #[schema(required, format = DateTime)]
     expires_at: Option<String>,
-    /// What the administrator will be asked for.
+    /// What is asked for.
     requested_permissions: Vec<PermissionView>,
 }
 
@@ -93,21 +126,22 @@ pub struct PermissionView {
 
 impl From<&Started> for ConnectView {
     fn from(started: &Started) -> Self {
+        let link = started.link.as_ref();
         let permissions = started
             .requested_permissions
             .iter()
             .map(|permission| PermissionView {
                 name: permission.name,
-                r#type: PermissionKind::Application.as_str(),
+                r#type: started.permission_kind.as_str(),
                 reason: permission.reason,
             });
         Self {
             tenant_id: started.tenant.as_uuid(),
             connection_id: started.connection.as_uuid(),
             status: started.status.as_str(),
-            authorization_url: Some(started.authorization_url.to_string()),
-            microsoft_url: Some(started.microsoft_url.to_string()),
-            expires_at: Some(time_text::of(started.expires_at)),
+            authorization_url: link.map(|link| link.authorization_url.to_string()),
+            microsoft_url: link.map(|link| link.microsoft_url.to_string()),
+            expires_at: link.map(|link| time_text::of(link.expires_at)),
             requested_permissions: permissions.collect(),
         }
     }
@@ -117,40 +151,137 @@ impl TryFrom<ConnectTenant> for StartConnect {
     type Error = Problem;
 
     fn try_from(body: ConnectTenant) -> Result<Self, Problem> {
-        let connection_type = match body
-            .connection_type
-            .as_deref()
-            .map(str::parse::<ConnectionType>)
-        {
-            None => ConnectionType::AdminConsent,
-            Some(Ok(known)) => known,
-            Some(Err(_unknown)) => {
-                let names: Vec<&str> = ConnectionType::ALL
-                    .iter()
-                    .map(|kind| kind.as_str())
-                    .collect();
-                let detail = format!("Expected one of {}.", names.join(", "));
-                return Err(Problem::invalid(vec![FieldError::at(
-                    "/connectionType",
-                    "unknownValue",
-                    detail,
-                )]));
-            }
-        };
+        let way = way_in(body.connection_type.as_deref(), body.credentials)?;
         Ok(Self {
             customer: body.customer_id.map(CustomerId::from_uuid),
             tenant: body.tenant,
-            connection_type,
+            way,
             return_url: body.return_url,
         })
     }
 }
 
+/// How a tenant is to be read, by the words and credentials of a body.
+fn way_in(
+    connection_type: Option<&str>,
+    credentials: Option<ApplicationCredentials>,
+) -> Result<WayIn, Problem> {
+    let kind = match connection_type.map(str::parse::<ConnectionType>) {
+        None => ConnectionType::AdminConsent,
+        Some(Ok(known)) => known,
+        Some(Err(_unknown)) => {
+            let names: Vec<&str> = ConnectionType::ALL
+                .iter()
+                .map(|kind| kind.as_str())
+                .collect();
+            let detail = format!("Expected one of {}.", names.join(", "));
+            return Err(fault("/connectionType", "unknownValue", &detail));
+        }
+    };
+    let way = match kind {
+        ConnectionType::ApplicationCredentials => {
+            let detail = "The credentials of the customer's own registration are needed.";
+            let credentials =
+                credentials.ok_or_else(|| fault("/credentials", "required", detail))?;
+            return credentials.try_into().map(WayIn::ApplicationCredentials);
+        }
+        ConnectionType::AdminConsent => WayIn::AdminConsent,
+        ConnectionType::Delegated => WayIn::Delegated,
+        ConnectionType::Gdap => {
+            let detail = format!("This version of Tenantry cannot connect tenants by {kind}.");
+            return Err(Problem::new(&catalogue::CONNECTION_TYPE_UNAVAILABLE).detail(detail));
+        }
+    };
+    if credentials.is_some() {
+        let detail = "Credentials belong to the connectionType applicationCredentials only.";
+        return Err(fault("/credentials", "notAllowed", detail));
+    }
+    Ok(way)
+}
+
+fn fault(pointer: &str, code: &str, detail: &str) -> Problem {
+    Problem::invalid(vec![FieldError::at(pointer, code, detail)])
+}
+
+impl TryFrom<ApplicationCredentials> for Credential {
+    type Error = Problem;
+
+    fn try_from(body: ApplicationCredentials) -> Result<Self, Problem> {
+        let ApplicationCredentials {
+            client_id,
+            client_secret,
+            certificate,
+            private_key,
+        } = body;
+        let Ok(client_id) = Uuid::try_parse(&client_id) else {
+            let detail = "An application (client) id is a GUID such as 00001111-aaaa-2222-bbbb-3333cccc4444.";
+            return Err(fault("/credentials/clientId", "invalidId", detail));
+        };
+        let client_id = client_id.hyphenated().to_string();
+        match (client_secret, certificate, private_key) {
+            (Some(secret), None, None) => {
+                fits(&secret, "/credentials/clientSecret", LONGEST_SECRET)?;
+                Ok(Self::ClientSecret { client_id, secret })
+            }
+            (None, Some(certificate), Some(key)) => {
+                let certificate = SecretText::new(certificate);
+                fits(&certificate, "/credentials/certificate", LONGEST_PEM)?;
+                fits(&key, "/credentials/privateKey", LONGEST_PEM)?;
+                let pem = format!("{}\n{}", certificate.expose().trim(), key.expose().trim());
+                let pem = SecretText::new(pem);
+                Ok(Self::ClientCertificate { client_id, pem })
+            }
+            (None, Some(_), None) => Err(fault(
+                "/credentials/privateKey",
+                "required",
+                "A certificate proves nothing without its private key.",
+            )),
+            (None, None, Some(_)) => Err(fault(
+                "/credentials/certificate",
+                "required",
+                "The certificate that the private key belongs to is needed.",
+            )),
+            (None, None, None) => Err(fault(
+                "/credentials/clientSecret",
+                "required",
+                "Either a clientSecret is needed, or a certificate with its privateKey.",
+            )),
+            (Some(_), _, _) => Err(fault(
+                "/credentials",
+                "notAllowed",
+                "Either a clientSecret or a certificate with its privateKey, not both.",
+            )),
+        }
+    }
+}
+
+/// Whether a text may be what it claims by its length and characters.
+fn fits(secret: &SecretText, pointer: &str, longest: usize) -> Result<(), Problem> {
+    let text = secret.expose();
+    if text.trim().is_empty() {
+        return Err(fault(pointer, "required", "It must not be empty."));
+    }
+    if text.chars().count() > longest {
+        let detail = format!("At most {longest} characters.");
+        return Err(fault(pointer, "tooLong", &detail));
+    }
+    let is_odd = |c: char| c.is_control() && !matches!(c, '\r' | '\n' | '\t');
+    if text.contains(is_odd) {
+        return Err(fault(
+            pointer,
+            "controlCharacter",
+            "It has control characters.",
+        ));
+    }
+    Ok(())
+}
+
 /// Connect a tenant
 ///
-/// Makes a link that an administrator of the tenant opens. The tenant is looked up at Microsoft before
-/// anything is stored. An older unused link of the tenant ends; the tenant's status and its present
-/// connection stay until the new one is proven.
+/// Makes a link that an administrator of the tenant opens. With `applicationCredentials` there is no link:
+/// the credentials are proven at once, and the tenant is connected or nothing is stored. The tenant is
+/// looked up at Microsoft first. An older unused link of the tenant ends; the tenant's status and its
+/// present connection stay until the new one is proven.
 #[utoipa::path(
     post,
     path = "/api/msp-portal/tenants/connect",
@@ -158,7 +289,7 @@ impl TryFrom<ConnectTenant> for StartConnect {
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats give the first answer, links included", min_length = 1, max_length = 255)),
     request_body = ConnectTenant,
     responses(
-        (status = 201, description = "The link", body = ConnectView, headers(("Location" = String, description = "Address of the tenant"))),
+        (status = 201, description = "The link, or the connected tenant", body = ConnectView, headers(("Location" = String, description = "Address of the tenant"))),
         (status = 404, description = "No such customer", body = crate::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The tenant is connected", body = crate::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 502, description = "Microsoft did not answer", body = crate::problem::ProblemBody, content_type = "application/problem+json"),

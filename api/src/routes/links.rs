@@ -200,9 +200,8 @@ fn page_of(error: ConsentError) -> Problem {
             .detail("There is no such link. Check that it was copied whole, or ask whoever sent it for a new one."),
         other @ (ConsentError::CustomerRequired
         | ConsentError::CustomerNotFound
-        | ConsentError::ConnectionTypeUnavailable(_)
         | ConsentError::ReturnUrlNotAllowed(_)
-        | ConsentError::Tenant(_)
+        | ConsentError::Refused(_)
         | ConsentError::TenantAlreadyConnected { .. }
         | ConsentError::InvalidState
         | ConsentError::Rejected(_)

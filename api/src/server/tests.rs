@@ -140,7 +140,7 @@ impl World {
                 store(),
                 Arc::new(LicenseNamesFile::open(None).unwrap()),
             ),
-            metrics: Arc::new(Metrics::new("0.0.0", "test", store(), sync).unwrap()),
+            metrics: Arc::new(Metrics::new("0.0.0", "test", store(), sync, None).unwrap()),
             readiness: Readiness {
                 store: store(),
                 keys: self.keys.clone(),

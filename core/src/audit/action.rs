@@ -27,6 +27,8 @@ pub enum Action {
     TenantDegraded,
     /// Microsoft no longer lets us in.
     TenantReauthorizationRequired,
+    /// Microsoft lets us in again, with the same connection.
+    TenantAccessRestored,
     /// A tenant was revoked.
     TenantRevoked,
     /// An administrator proved the tenant by signing in.
@@ -53,7 +55,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::InstallationCreated,
         Self::OrganizationCreated,
         Self::ApiKeyCreated,
@@ -66,6 +68,7 @@ impl Action {
         Self::TenantChanged,
         Self::TenantDegraded,
         Self::TenantReauthorizationRequired,
+        Self::TenantAccessRestored,
         Self::TenantRevoked,
         Self::ConsentAdministratorProven,
         Self::ConsentGiven,
@@ -94,6 +97,7 @@ impl Action {
             Self::TenantChanged => "tenant.changed",
             Self::TenantDegraded => "tenant.degraded",
             Self::TenantReauthorizationRequired => "tenant.reauthorizationRequired",
+            Self::TenantAccessRestored => "tenant.accessRestored",
             Self::TenantRevoked => "tenant.revoked",
             Self::ConsentAdministratorProven => "consent.administratorProven",
             Self::ConsentGiven => "consent.given",

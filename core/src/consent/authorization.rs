@@ -13,16 +13,17 @@ use super::{
     error::ConsentError,
     model::{Connection, ConnectionState, Leg, STATE_LIFETIME},
     queries::{self, Flow, FlowKind, NewRequest, TakenRequest},
-    sealing::{Sealed, Sealing},
     token::{FlowHash, FlowToken, Purpose},
 };
 use crate::{
     access::OrgScope,
     audit::{self, Action},
+    credentials::{ConnectionKey, ConnectionKeys, Sealed},
     ids::{AuthorizationRequestId, ConnectionId, OrgId, RequestId},
-    microsoft::identity::IdentityClient,
+    microsoft::identity::{IdentityClient, SignInFor},
     secrets::SecretText,
     store::{Scoped, Store, StoreError},
+    tenants::ConnectionType,
 };
 
 /// Who has to bring Microsoft's answer.
@@ -74,11 +75,27 @@ pub(super) struct Arrived {
 #[derive(Clone)]
 pub(super) struct Authorizer {
     pub identity: IdentityClient,
-    pub sealing: Sealing,
+    pub keys: ConnectionKeys,
 }
 
 impl Authorizer {
-    /// The first leg: sign-in at the expected tenant.
+    /// The data key of a connection attempt.
+    pub fn key_of(
+        &self,
+        org: OrgId,
+        connection: &Connection,
+    ) -> Result<ConnectionKey<'_>, ConsentError> {
+        let wrapped = connection
+            .data_key
+            .as_deref()
+            .ok_or(ConsentError::InvalidState)?;
+        Ok(self
+            .keys
+            .unwrap(org, connection.id, connection.tenant, wrapped)?)
+    }
+
+    /// The first leg: sign-in at the expected tenant. Where the tenant is to be read as the
+    /// administrator, it is the only one.
     pub fn sign_in(
         &self,
         org: OrgId,
@@ -87,9 +104,15 @@ impl Authorizer {
         now: DateTime<Utc>,
     ) -> Result<Prepared, ConsentError> {
         let state = FlowToken::random()?;
+        let wanted = match connection.connection_type {
+            ConnectionType::Delegated => SignInFor::Access,
+            ConnectionType::AdminConsent
+            | ConnectionType::ApplicationCredentials
+            | ConnectionType::Gdap => SignInFor::Proof,
+        };
         let request = self
             .identity
-            .begin_sign_in(connection.tenant, state.secret());
+            .begin_sign_in(connection.tenant, state.secret(), wanted);
         let prepared = prepared(
             connection.id,
             Leg::SignIn,
@@ -98,7 +121,7 @@ impl Authorizer {
             request.url,
             now,
         );
-        let key = self.sealing.key_of(org, connection)?;
+        let key = self.key_of(org, connection)?;
         let nonce = key.seal(Sealed::Nonce(prepared.id), &request.nonce)?;
         let verifier = key.seal(Sealed::Verifier(prepared.id), &request.verifier)?;
         Ok(Prepared {
@@ -172,7 +195,7 @@ impl Authorizer {
         };
         let sign_in = match (request.sealed_nonce, request.sealed_verifier) {
             (Some(nonce), Some(verifier)) => {
-                let key = self.sealing.key_of(scope.org(), &connection)?;
+                let key = self.key_of(scope.org(), &connection)?;
                 let nonce = key.open(Sealed::Nonce(request.id), &nonce)?;
                 Some((nonce, key.open(Sealed::Verifier(request.id), &verifier)?))
             }

@@ -14,13 +14,13 @@ use super::{
     proof::{AT_ONCE, AtOnce, DURABLE},
     queries,
     rejection::{Rejection, RejectionCode},
-    sealing::Sealed,
     service::{ConsentService, at},
     token::FlowToken,
 };
 use crate::{
     access::OrgScope,
     audit::{self, Action},
+    credentials::{self, Credential, Sealed},
     ids::{ConnectionId, SyncRunId, TenantId},
     microsoft::{
         aadsts::MicrosoftError,
@@ -30,7 +30,7 @@ use crate::{
     secrets::SecretText,
     store::{Scoped, StoreError},
     sync::queue::{self, Work, WorkKind},
-    tenants::{self, ConsentedBy, TenantStatus},
+    tenants::{self, ConnectionType, ConsentedBy, TenantStatus},
 };
 
 /// The fields that Microsoft's redirect may carry; others are ignored.
@@ -118,21 +118,24 @@ impl ConsentService {
         let verdict = match self.refusal_in(&arrived, &fields) {
             Some(rejection) => Err(rejection),
             None => match arrived.leg {
-                Leg::SignIn => match self.prove_administrator(&arrived, fields.code).await {
-                    Ok(administrator) => Ok(Some(administrator)),
-                    Err(rejection) => Err(rejection),
-                },
-                Leg::AdminConsent => Ok(None),
+                Leg::SignIn => self.prove_administrator(&arrived, fields.code).await,
+                Leg::AdminConsent => Ok(Shown::Consent),
             },
         };
-        let scope = known_by_now(
-            scope,
-            &arrived,
-            verdict.as_ref().ok().and_then(Option::as_ref),
-        );
+        let proven = match &verdict {
+            Ok(Shown::Administrator(who) | Shown::AdministratorWithAccess(who, _)) => Some(who),
+            Ok(Shown::Consent) | Err(_) => None,
+        };
+        let scope = known_by_now(scope, &arrived, proven);
         match verdict {
-            Ok(Some(administrator)) => self.finish_sign_in(&scope, &arrived, administrator).await,
-            Ok(None) => Box::pin(self.finish_admin_consent(&scope, &arrived)).await,
+            Ok(Shown::Administrator(administrator)) => {
+                self.finish_sign_in(&scope, &arrived, administrator).await
+            }
+            Ok(Shown::AdministratorWithAccess(administrator, refresh_token)) => {
+                let access = Credential::RefreshToken(refresh_token);
+                Box::pin(self.finish_delegated(&scope, &arrived, administrator, access)).await
+            }
+            Ok(Shown::Consent) => Box::pin(self.finish_admin_consent(&scope, &arrived)).await,
             Err(rejection) => Err(self.reject(&scope, &arrived, rejection).await?),
         }
     }
@@ -180,7 +183,7 @@ impl ConsentService {
         &self,
         arrived: &Arrived,
         code: Option<SecretText>,
-    ) -> Result<ConsentedBy, Rejection> {
+    ) -> Result<Shown, Rejection> {
         let (Some(code), Some((nonce, verifier))) = (code, &arrived.sign_in) else {
             let detail = "The answer has neither an error nor an authorization code.";
             return Err(Rejection::new(RejectionCode::IncompleteCallback, detail));
@@ -191,7 +194,17 @@ impl ConsentService {
             .identity
             .redeem_code(tenant, &code, verifier);
         let signed_in: SignedIn = exchange.await.map_err(of_exchange)?;
-        self.administrators.prove(tenant, nonce, &signed_in).await
+        let administrator = self.administrators.prove(tenant, nonce, &signed_in).await?;
+        if arrived.connection.connection_type != ConnectionType::Delegated {
+            return Ok(Shown::Administrator(administrator));
+        }
+        match signed_in.refresh_token {
+            Some(token) => Ok(Shown::AdministratorWithAccess(administrator, token)),
+            None => Err(Rejection::new(
+                RejectionCode::IncompleteCallback,
+                "Microsoft's answer to the sign-in brings no refresh token, so nothing could be read later on.",
+            )),
+        }
     }
 
     /// Stores who proved the tenant together with the request for the next leg.
@@ -237,8 +250,46 @@ impl ConsentService {
         Ok(after.step(NextPage::Microsoft(url), None))
     }
 
-    /// Stores that consent was given together with the durable work of proving it, and tries the proof
-    /// at once for a while.
+    /// Stores who signed in and what their sign-in gives access by, together with the durable work of
+    /// proving it: this sign-in was the consent, too.
+    async fn finish_delegated(
+        &self,
+        scope: &OrgScope,
+        arrived: &Arrived,
+        administrator: ConsentedBy,
+        access: Credential,
+    ) -> Result<StepTaken, ConsentError> {
+        crate::failpoint::failpoint!("sign-in-proven");
+        let connection = arrived.connection.clone();
+        let authorizer = self.authorizer.clone();
+        self.store
+            .write(scope, move |tx| {
+                let (id, tenant) = (connection.id, connection.tenant);
+                take_to_proof(tx, id, tenant)?;
+                queries::set_signed_in(tx, id, &administrator)?;
+                let key = authorizer.key_of(tx.org(), &connection)?;
+                credentials::put(tx, &key, id, &access)?;
+                let details = json!({
+                    "connectionId": id,
+                    "objectId": administrator.object_id,
+                    "accountType": administrator.account_type.as_str(),
+                });
+                audit::record(
+                    tx,
+                    Action::ConsentAdministratorProven,
+                    Some(tenant),
+                    details,
+                )?;
+                let details = json!({"connectionId": id});
+                audit::record(tx, Action::ConsentGiven, Some(tenant), details)?;
+                Ok::<_, ConsentError>(())
+            })
+            .await?;
+        crate::failpoint::failpoint!("consent-stored");
+        self.prove_at_once(scope, &arrived.connection).await
+    }
+
+    /// Stores that consent was given together with the durable work of proving it.
     async fn finish_admin_consent(
         &self,
         scope: &OrgScope,
@@ -247,9 +298,24 @@ impl ConsentService {
         let connection = &arrived.connection;
         let (id, tenant) = (connection.id, connection.tenant);
         self.store
-            .write(scope, move |tx| consent_given(tx, id, tenant))
+            .write(scope, move |tx| {
+                take_to_proof(tx, id, tenant)?;
+                let details = json!({"connectionId": id});
+                audit::record(tx, Action::ConsentGiven, Some(tenant), details)?;
+                Ok::<_, ConsentError>(())
+            })
             .await?;
         crate::failpoint::failpoint!("consent-stored");
+        self.prove_at_once(scope, connection).await
+    }
+
+    /// Tries the proof at once for a while.
+    async fn prove_at_once(
+        &self,
+        scope: &OrgScope,
+        connection: &Connection,
+    ) -> Result<StepTaken, ConsentError> {
+        let (id, tenant) = (connection.id, connection.tenant);
         let landing = self.landing(scope, connection)?;
         match self.prover.at_once(scope, id).await? {
             AtOnce::Connected(run) => {
@@ -326,13 +392,22 @@ impl ConsentService {
             .ok_or(ConsentError::InvalidState)?;
         let link = self
             .authorizer
-            .sealing
             .key_of(scope.org(), connection)?
             .open(Sealed::Link, sealed)?;
         let link = FlowToken::parse(link.expose()).ok_or(ConsentError::InvalidState)?;
         let path = format!("connect/{}/result", link.expose());
         Ok(Landing::Result(at(&self.settings.public_url, &path)))
     }
+}
+
+/// What an answer of Microsoft's showed.
+enum Shown {
+    /// Who stands there; consent is still to be asked for.
+    Administrator(ConsentedBy),
+    /// Who stands there, and the refresh token to read with as this person.
+    AdministratorWithAccess(ConsentedBy, SecretText),
+    /// That consent was given.
+    Consent,
 }
 
 /// Names the administrator in the audit, once a sign-in has proven one.
@@ -389,7 +464,7 @@ fn present(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<After, StoreError> {
 }
 
 /// Consent was given: from here on the durable step proves it, whatever becomes of this process.
-fn consent_given(
+fn take_to_proof(
     tx: &mut Scoped<'_>,
     id: ConnectionId,
     tenant: TenantId,
@@ -414,8 +489,6 @@ fn consent_given(
         due_at,
     };
     queue::enqueue(&mut tx.global(), work)?;
-    let details = json!({"connectionId": id});
-    audit::record(tx, Action::ConsentGiven, Some(tenant), details)?;
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 
 use super::{callback::RejectedFlow, rejection::Rejection, return_url::ReturnUrlNotAllowed};
 use crate::{
-    access::random::NoRandomness, ids::CustomerId, secrets::VaultError, store::StoreError,
-    tenants::ConnectionType,
+    access::random::NoRandomness, credentials::PutError, ids::CustomerId, secrets::VaultError,
+    store::StoreError,
 };
 
 /// Why a step of connecting a tenant cannot be taken.
@@ -15,15 +15,13 @@ pub enum ConsentError {
     /// The organisation has no such active customer.
     #[error("no such customer")]
     CustomerNotFound,
-    /// This way of connecting is not part of this version.
-    #[error("connection type {0} is not available")]
-    ConnectionTypeUnavailable(ConnectionType),
     /// The address to return to is not allowed.
     #[error(transparent)]
     ReturnUrlNotAllowed(#[from] ReturnUrlNotAllowed),
-    /// The named tenant cannot be connected, and Microsoft's metadata says why.
+    /// The named tenant cannot be connected, or not with what was entered; Microsoft or what it answered
+    /// says why. Nothing was stored.
     #[error("tenant cannot be connected: {}", .0.code.as_str())]
-    Tenant(Box<Rejection>),
+    Refused(Box<Rejection>),
     /// The organisation has the tenant connected, for this customer.
     #[error("tenant is connected")]
     TenantAlreadyConnected {
@@ -48,4 +46,13 @@ pub enum ConsentError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<PutError> for ConsentError {
+    fn from(error: PutError) -> Self {
+        match error {
+            PutError::Vault(error) => Self::Vault(error),
+            PutError::Store(error) => Self::Store(error),
+        }
+    }
 }

@@ -3,15 +3,18 @@
 use serde::Deserialize;
 
 use super::rejection::{Rejection, RejectionCode};
-use crate::microsoft::{
-    connection::ConnectionHandle,
-    consent_doctor::DiagnosisCode,
-    graph::GraphClient,
-    graph_error::GraphError,
-    identity::{IdentityClient, TokenError},
-    meter::Meter,
-    permissions::{self, Comparison},
-    throttle::Workload,
+use crate::{
+    ids::TenantId,
+    microsoft::{
+        connection::ConnectionHandle,
+        consent_doctor::DiagnosisCode,
+        graph::{GraphClient, GraphSession},
+        graph_error::GraphError,
+        identity::{IdentityClient, SourceError, TokenError},
+        meter::Meter,
+        permissions::{self, Comparison},
+        throttle::Workload,
+    },
 };
 
 /// From this try on a token that carries other permissions is believed about the one it lacks.
@@ -45,11 +48,18 @@ impl Setback {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Organization {
-    id: String,
+    pub(super) id: String,
     #[serde(default)]
     pub(super) display_name: Option<String>,
     #[serde(default)]
     pub(super) verified_domains: Option<Vec<VerifiedDomain>>,
+}
+
+impl Organization {
+    /// Whether it describes this tenant.
+    pub(super) fn is_of(&self, tenant: TenantId) -> bool {
+        self.id.eq_ignore_ascii_case(&tenant.to_string())
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,10 +84,10 @@ pub(super) async fn ask(
     attempt: u32,
 ) -> Result<Evidence, Setback> {
     identity.forget(handle.connection());
-    let token = identity.app_token(handle).await.map_err(of_token)?;
-    let named = token.roles().filter(|roles| !roles.is_empty());
+    let token = identity.access_token(handle).await.map_err(of_token)?;
+    let named = token.permissions().filter(|roles| !roles.is_empty());
     // What a token names is for display, so one that goes on naming nothing is tried at Graph.
-    if token.roles().is_some() && named.is_none() && attempt < SETTLED {
+    if token.permissions().is_some() && named.is_none() && attempt < SETTLED {
         return Err(not_effective(
             "Microsoft issues a token for the tenant, but without any permission in it.",
         ));
@@ -91,17 +101,11 @@ pub(super) async fn ask(
             excess: Vec::new(),
         },
     };
-    match describe(graph, handle).await {
-        Ok(organization)
-            if organization
-                .id
-                .eq_ignore_ascii_case(&handle.tenant().to_string()) =>
-        {
-            Ok(Evidence {
-                permissions,
-                organization: Some(organization),
-            })
-        }
+    match describe(&graph.session(handle)).await {
+        Ok(organization) if organization.is_of(handle.tenant()) => Ok(Evidence {
+            permissions,
+            organization: Some(organization),
+        }),
         Ok(organization) => Err(Setback::final_one(Rejection::wrong_tenant(
             handle.tenant(),
             &organization.id,
@@ -119,11 +123,7 @@ pub(super) async fn ask(
 }
 
 /// Reads the tenant's own description.
-async fn describe(
-    graph: &GraphClient,
-    handle: &ConnectionHandle,
-) -> Result<Organization, GraphError> {
-    let session = graph.session(handle);
+pub(super) async fn describe(session: &GraphSession) -> Result<Organization, GraphError> {
     let url = session.v1("organization?$select=id,displayName,verifiedDomains");
     let body = session
         .get(&url, Workload::Identity, &Meter::default())
@@ -163,9 +163,17 @@ fn of_token(error: TokenError) -> Setback {
                 Setback::final_one(rejection)
             }
         }
-        TokenError::Unavailable(_) | TokenError::UnexpectedAnswer => Setback::not_yet(
-            Rejection::unavailable("Microsoft's sign-in service did not issue a token."),
+        TokenError::Unavailable(_) | TokenError::TimedOut | TokenError::UnexpectedAnswer => {
+            Setback::not_yet(Rejection::unavailable(
+                "Microsoft's sign-in service did not issue a token.",
+            ))
+        }
+        TokenError::Source(SourceError::Unavailable(_) | SourceError::Busy) => Setback::not_yet(
+            Rejection::unavailable("The stored credential cannot be read at the moment."),
         ),
+        TokenError::Source(SourceError::Gone | SourceError::Unreadable) => {
+            Setback::final_one(Rejection::stored_credential_unreadable())
+        }
         TokenError::Credential(_) => Setback::final_one(Rejection::new(
             RejectionCode::Diagnosed(DiagnosisCode::OwnCredentialRejected),
             "This installation's certificate cannot be used.",

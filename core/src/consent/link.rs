@@ -17,7 +17,7 @@ use super::{
 use crate::{
     access::OrgScope,
     ids::{OrgId, TenantId},
-    microsoft::permissions::{self, Permission},
+    microsoft::permissions::{self, Permission, PermissionKind},
     organizations,
     store::{Scoped, StoreError},
     sync::queue::{self, WorkKind},
@@ -62,6 +62,8 @@ pub struct LinkView {
     pub missing: Vec<String>,
     /// What is asked for.
     pub permissions: Vec<&'static Permission>,
+    /// Whether the tenant is read by an application, or as the administrator who signs in.
+    pub permission_kind: PermissionKind,
     /// How the last flow ended.
     pub last_outcome: Option<Outcome>,
     /// Where the administrator goes at the end, when that is not our result page.
@@ -99,6 +101,7 @@ impl ConsentService {
             granted: tenant.granted_permissions,
             missing: tenant.missing_permissions,
             permissions,
+            permission_kind: connection.connection_type.permission_kind(),
             last_outcome: connection.last_outcome,
             return_url: connection.return_url,
             expires_at: connection.expires_at,

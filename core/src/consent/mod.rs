@@ -12,12 +12,12 @@ mod error;
 mod evidence;
 mod link;
 mod model;
+mod own_application;
 mod proof;
 mod purge;
 mod queries;
 mod rejection;
 mod return_url;
-mod sealing;
 mod service;
 mod token;
 
@@ -31,7 +31,7 @@ pub use self::{
     purge::purge_flows,
     rejection::{Rejection, RejectionCode, diagnosis_title, microsoft_facts},
     return_url::{ReturnUrlNotAllowed, ReturnUrls},
-    service::{ConsentService, ConsentSettings, StartConnect, Started},
+    service::{ConnectLink, ConsentService, ConsentSettings, StartConnect, Started, WayIn},
     token::{FlowHash, FlowToken, Purpose},
 };
 

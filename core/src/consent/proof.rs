@@ -4,7 +4,7 @@
 //! found, the token names no permission, or Graph refuses it. So the proof is tried at once for some
 //! seconds and then by a durable piece of work for a minute, with a fresh token each time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -22,7 +22,9 @@ use crate::{
     audit::{self, Action},
     ids::{ConnectionId, OrgId, SyncRunId, TenantId},
     microsoft::{
-        connection::ConnectionHandle, graph::GraphClient, identity::IdentityClient,
+        connection::ConnectionHandle,
+        graph::{GraphClient, GraphSession},
+        identity::{AccessToken, IdentityClient},
         permissions::Comparison,
     },
     store::{Scoped, Store, StoreError},
@@ -33,7 +35,7 @@ use crate::{
         runs::{self, QueueRunError},
         status,
     },
-    tenants::{self, Connected, TenantStatus},
+    tenants::{self, Connected, ConnectionType, TenantStatus},
 };
 
 /// How long the callback waits for the proof.
@@ -80,7 +82,7 @@ pub struct Prover {
 
 /// Why a proof was not stored.
 #[derive(Debug, thiserror::Error)]
-enum NotStored {
+pub(super) enum NotStored {
     /// Another organisation holds the tenant.
     #[error("tenant is held by another organisation")]
     HeldByAnother,
@@ -115,7 +117,8 @@ impl From<QueueRunError> for NotStored {
 }
 
 /// What a stored proof left behind.
-struct Stored {
+pub(super) struct Stored {
+    pub(super) status: TenantStatus,
     run: SyncRunId,
     superseded: Vec<ConnectionId>,
 }
@@ -311,12 +314,22 @@ impl Prover {
             .store
             .write(scope, move |tx| proven(tx, &connection, evidence, lease))
             .await?;
-        self.wake.work_is_there();
+        self.after(&stored);
         crate::failpoint::failpoint!("proof-stored");
+        Ok(stored)
+    }
+
+    /// A session that reads with a token just given, to see whether it does.
+    pub(super) fn trial(&self, tenant: TenantId, token: Arc<AccessToken>) -> GraphSession {
+        self.graph.trial(tenant, token)
+    }
+
+    /// What follows a stored proof outside the store: the first run begins, old tokens go.
+    pub(super) fn after(&self, stored: &Stored) {
+        self.wake.work_is_there();
         for superseded in &stored.superseded {
             self.identity.forget(*superseded);
         }
-        Ok(stored)
     }
 
     async fn store_failure(
@@ -345,7 +358,7 @@ impl Prover {
 }
 
 /// Everything that a proof changes, in one transaction.
-fn proven(
+pub(super) fn proven(
     tx: &mut Scoped<'_>,
     connection: &Connection,
     evidence: Evidence,
@@ -356,9 +369,10 @@ fn proven(
         lease.require_held(&mut tx.global())?;
     }
     let before = tenants::find(tx, tenant)?.ok_or(StoreError::NotFound)?;
-    let Some(consented_by) = connection.signed_in.clone() else {
+    let needs_person = connection.connection_type != ConnectionType::ApplicationCredentials;
+    if needs_person && connection.signed_in.is_none() {
         return Err(NotStored::NotWaiting);
-    };
+    }
     let Evidence {
         permissions:
             Comparison {
@@ -378,7 +392,7 @@ fn proven(
             .iter()
             .map(|permission| permission.name.to_owned())
             .collect(),
-        consented_by,
+        consented_by: connection.signed_in.clone(),
     };
     let Some(status) = tenants::note_connected(tx, &connected)? else {
         return Err(NotStored::HeldByAnother);
@@ -403,7 +417,11 @@ fn proven(
     };
     status::refresh(tx, tenant)?;
     record(tx, &connected, status, before.status, &excess, run)?;
-    Ok(Stored { run, superseded })
+    Ok(Stored {
+        status,
+        run,
+        superseded,
+    })
 }
 
 fn record(
@@ -422,10 +440,11 @@ fn record(
         "statusBefore": before.as_str(),
         "grantedPermissions": connected.granted,
         "missingPermissions": connected.missing,
-        "consentedBy": {
-            "objectId": connected.consented_by.object_id,
-            "accountType": connected.consented_by.account_type.as_str(),
-        },
+        "connectionType": connected.connection_type.as_str(),
+        "consentedBy": connected.consented_by.as_ref().map(|who| json!({
+            "objectId": who.object_id,
+            "accountType": who.account_type.as_str(),
+        })),
         "syncRunId": run,
     });
     audit::record(tx, Action::TenantConnected, tenant, details)?;
@@ -463,7 +482,7 @@ fn note_organization(
     )
 }
 
-fn held_by_another() -> Rejection {
+pub(super) fn held_by_another() -> Rejection {
     let detail = "This tenant cannot be connected here, because it is connected to this installation already.";
     Rejection::new(RejectionCode::TenantUnavailable, detail)
 }

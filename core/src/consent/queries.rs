@@ -10,6 +10,7 @@ use super::{
     token::FlowHash,
 };
 use crate::{
+    credentials,
     ids::{AuthorizationRequestId, ConnectionId, CustomerId, OrgId, TenantId},
     store::{
         Global, Scoped, StoreError, on_conn,
@@ -88,11 +89,12 @@ pub(super) struct NewConnection<'a> {
     pub id: ConnectionId,
     pub tenant: TenantId,
     pub connection_type: &'a str,
+    pub next_step: NextStep,
     pub entered_tenant: &'a str,
     pub customer: CustomerId,
     pub return_url: Option<&'a str>,
     pub data_key: &'a [u8],
-    pub sealed_link: &'a [u8],
+    pub sealed_link: Option<&'a [u8]>,
     pub expires_at: DateTime<Utc>,
 }
 
@@ -106,12 +108,12 @@ pub(super) fn insert_connection(
         connections::tenant_id.eq(new.tenant),
         connections::connection_type.eq(new.connection_type),
         connections::state.eq(ConnectionState::Pending.as_str()),
-        connections::next_step.eq(NextStep::SignIn.as_str()),
+        connections::next_step.eq(new.next_step.as_str()),
         connections::entered_tenant.eq(new.entered_tenant),
         connections::customer_id.eq(Some(new.customer)),
         connections::return_url.eq(new.return_url),
         connections::data_key.eq(Some(new.data_key)),
-        connections::sealed_link.eq(Some(new.sealed_link)),
+        connections::sealed_link.eq(new.sealed_link),
         connections::created_at.eq(StoredTime(tx.now())),
         connections::expires_at.eq(StoredTime(new.expires_at)),
     );
@@ -164,6 +166,7 @@ pub(super) fn void_pending(
     ))
     .returning(connections::id)
     .get_results(c))?;
+    credentials::erase(tx, &ended)?;
     forget_requests(tx, &ended)
 }
 
@@ -188,6 +191,7 @@ pub(super) fn supersede(
     ))
     .returning(connections::id)
     .get_results(c))?;
+    credentials::erase(tx, &ended)?;
     forget_requests(tx, &ended)?;
     Ok(ended)
 }
@@ -220,6 +224,7 @@ pub(super) fn revoke_all(
     ))
     .returning(connections::id)
     .get_results(c))?;
+    credentials::erase(tx, &ended)?;
     forget_requests(tx, &ended)?;
     Ok(ended)
 }

@@ -28,16 +28,25 @@ pub enum RejectionCode {
     IncompleteCallback,
     /// Consent was given, but no token with permissions came in time.
     ConsentNotEffective,
+    /// The entered credentials of a registration do not lead into the tenant.
+    CredentialsRejected,
+    /// The registration can do more than read.
+    TooManyPermissions,
+    /// What is stored for the connection does not open any more.
+    StoredCredentialUnreadable,
 }
 
 impl RejectionCode {
     /// All of those that are not the doctor's.
-    pub const OWN: [Self; 5] = [
+    pub const OWN: [Self; 8] = [
         Self::TenantUnavailable,
         Self::UnexpectedIssuer,
         Self::SignInNotVerified,
         Self::IncompleteCallback,
         Self::ConsentNotEffective,
+        Self::CredentialsRejected,
+        Self::TooManyPermissions,
+        Self::StoredCredentialUnreadable,
     ];
 
     /// The stable name, lowerCamelCase.
@@ -49,6 +58,9 @@ impl RejectionCode {
             Self::SignInNotVerified => "signInNotVerified",
             Self::IncompleteCallback => "incompleteCallback",
             Self::ConsentNotEffective => "consentNotEffective",
+            Self::CredentialsRejected => "credentialsRejected",
+            Self::TooManyPermissions => "tooManyPermissions",
+            Self::StoredCredentialUnreadable => "storedCredentialUnreadable",
         }
     }
 
@@ -61,6 +73,9 @@ impl RejectionCode {
             Self::SignInNotVerified => "Sign-in could not be verified",
             Self::IncompleteCallback => "Incomplete answer",
             Self::ConsentNotEffective => "Consent has not taken effect",
+            Self::CredentialsRejected => "Credentials rejected",
+            Self::TooManyPermissions => "Too many permissions",
+            Self::StoredCredentialUnreadable => "Stored credential unreadable",
         }
     }
 
@@ -77,12 +92,25 @@ impl RejectionCode {
             Self::ConsentNotEffective => {
                 "Wait a few minutes and open the link again; if it stays, an administrator checks in Entra that the enterprise application is enabled and has its permissions."
             }
+            Self::CredentialsRejected => {
+                "Enter a valid secret or certificate of a registration that an administrator of this tenant has consented to."
+            }
+            Self::TooManyPermissions => {
+                "An administrator of the tenant takes these permissions away from the registration, or registers another application that only reads."
+            }
+            Self::StoredCredentialUnreadable => {
+                "The operator of this installation looks into the log; connecting the tenant again stores a new credential."
+            }
         }
     }
 
     const fn is_retryable(self) -> bool {
         match self {
-            Self::Diagnosed(_) | Self::TenantUnavailable => false,
+            Self::Diagnosed(_)
+            | Self::TenantUnavailable
+            | Self::CredentialsRejected
+            | Self::TooManyPermissions
+            | Self::StoredCredentialUnreadable => false,
             Self::UnexpectedIssuer
             | Self::SignInNotVerified
             | Self::IncompleteCallback
@@ -137,6 +165,8 @@ pub struct Rejection {
     pub retryable: bool,
     /// What Microsoft said.
     pub microsoft: Option<MicrosoftError>,
+    /// Permissions that are held beyond what is asked for, where that is the failure.
+    pub excess_permissions: Vec<String>,
 }
 
 impl Rejection {
@@ -147,6 +177,7 @@ impl Rejection {
             detail: detail.into(),
             retryable: code.is_retryable(),
             microsoft: None,
+            excess_permissions: Vec::new(),
         }
     }
 
@@ -173,6 +204,63 @@ impl Rejection {
             detail,
             retryable: retry.is_retryable(),
             microsoft: Some(error),
+            excess_permissions: Vec::new(),
+        }
+    }
+
+    /// What Microsoft's error means where a registration of the customer's own was used: what would be
+    /// the operator's to mend is the customer's then.
+    pub(crate) fn of_own_registration(error: MicrosoftError) -> Self {
+        let rejection = Self::of_microsoft(error);
+        match rejection.code {
+            RejectionCode::Diagnosed(
+                DiagnosisCode::OwnCredentialRejected
+                | DiagnosisCode::RegistrationMisconfigured
+                | DiagnosisCode::AppNotConsented,
+            ) => Self {
+                code: RejectionCode::CredentialsRejected,
+                retryable: false,
+                ..rejection
+            },
+            RejectionCode::Diagnosed(_)
+            | RejectionCode::TenantUnavailable
+            | RejectionCode::UnexpectedIssuer
+            | RejectionCode::SignInNotVerified
+            | RejectionCode::IncompleteCallback
+            | RejectionCode::ConsentNotEffective
+            | RejectionCode::CredentialsRejected
+            | RejectionCode::TooManyPermissions
+            | RejectionCode::StoredCredentialUnreadable => rejection,
+        }
+    }
+
+    /// Whether it is a passing failure of Microsoft's, that says nothing about what was asked.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(
+            self.code,
+            RejectionCode::Diagnosed(
+                DiagnosisCode::MicrosoftUnavailable | DiagnosisCode::UpstreamThrottled
+            )
+        )
+    }
+
+    /// What is stored for the connection does not open.
+    pub(crate) fn stored_credential_unreadable() -> Self {
+        Self::new(
+            RejectionCode::StoredCredentialUnreadable,
+            "What is stored for this connection is damaged or was sealed by another key.",
+        )
+    }
+
+    /// A registration that can do more than read.
+    pub(super) fn too_many_permissions(names: Vec<String>) -> Self {
+        let detail = format!(
+            "The registration holds permissions beyond reading: {}.",
+            quote(&names.join(", "))
+        );
+        Self {
+            excess_permissions: names,
+            ..Self::new(RejectionCode::TooManyPermissions, detail)
         }
     }
 
@@ -211,6 +299,10 @@ impl Rejection {
         problem.insert("detail".to_owned(), json!(self.detail));
         problem.insert("action".to_owned(), json!(self.action()));
         problem.insert("retryable".to_owned(), json!(self.retryable));
+        if !self.excess_permissions.is_empty() {
+            let names = json!(self.excess_permissions);
+            problem.insert("excessPermissions".to_owned(), names);
+        }
         if let Some(microsoft) = &self.microsoft {
             problem.insert("microsoft".to_owned(), microsoft_facts(microsoft));
         }

@@ -14,18 +14,18 @@ use super::{
     queries::{self, Flow, FlowKind, NewConnection},
     rejection::{Rejection, RejectionCode},
     return_url::ReturnUrls,
-    sealing::{Sealed, Sealing},
     token::{FlowToken, Purpose},
 };
 use crate::{
     access::OrgScope,
     audit::{self, Action},
+    credentials::{ConnectionKeys, Credential, Sealed},
     customers,
     ids::{ConnectionId, CustomerId, TenantId},
     microsoft::{
         consent_doctor::DiagnosisCode,
         identity::IdentityClient,
-        permissions::{self, Permission},
+        permissions::{self, Permission, PermissionKind},
         tenant_lookup::{self, LookupError, ResolvedTenant, TenantHint},
     },
     outbound::Outbound,
@@ -44,39 +44,70 @@ pub struct ConsentSettings {
     pub return_urls: ReturnUrls,
 }
 
+/// How a tenant is to be read.
+#[derive(Debug)]
+pub enum WayIn {
+    /// With application permissions that its administrator consents to.
+    AdminConsent,
+    /// As the administrator who signs in.
+    Delegated,
+    /// With a registration of the customer's own: its entered secret or certificate.
+    ApplicationCredentials(Credential),
+}
+
+impl WayIn {
+    /// Its public name.
+    pub fn connection_type(&self) -> ConnectionType {
+        match self {
+            Self::AdminConsent => ConnectionType::AdminConsent,
+            Self::Delegated => ConnectionType::Delegated,
+            Self::ApplicationCredentials(_) => ConnectionType::ApplicationCredentials,
+        }
+    }
+}
+
 /// A wish to connect a tenant.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct StartConnect {
     /// For which customer.
     pub customer: Option<CustomerId>,
     /// A domain of the tenant or its id, as it was typed.
     pub tenant: String,
     /// How it is to be read.
-    pub connection_type: ConnectionType,
+    pub way: WayIn,
     /// Where the administrator goes at the end.
     pub return_url: Option<String>,
 }
 
-/// A link for the administrator.
+/// A connection attempt that has begun or, where no administrator is needed, has come to its end.
 #[derive(Debug)]
 pub struct Started {
     /// The tenant behind the domain.
     pub tenant: TenantId,
     /// The attempt.
     pub connection: ConnectionId,
-    /// What the tenant is until the proof.
+    /// What the tenant is now.
     pub status: TenantStatus,
-    /// What the administrator opens. Whoever has it can take part in the flow.
+    /// For an administrator; none where nobody has to sign in.
+    pub link: Option<ConnectLink>,
+    /// What is asked for.
+    pub requested_permissions: Vec<&'static Permission>,
+    /// Whether as application permissions or as delegated ones.
+    pub permission_kind: PermissionKind,
+}
+
+/// What an administrator opens.
+#[derive(Debug)]
+pub struct ConnectLink {
+    /// Our own page. Whoever has it can take part in the flow.
     pub authorization_url: Url,
     /// Microsoft's page, for a front end that receives the redirect itself.
     pub microsoft_url: Url,
     /// When the link ends.
     pub expires_at: DateTime<Utc>,
-    /// What the administrator will be asked for.
-    pub requested_permissions: Vec<&'static Permission>,
 }
 
-/// Connects tenants by admin consent.
+/// Connects tenants.
 #[derive(Clone)]
 pub struct ConsentService {
     pub(super) store: Store,
@@ -100,7 +131,7 @@ impl ConsentService {
         let administrators = Administrators::new(&identity, http.clone(), store.clock().clone());
         let authorizer = Authorizer {
             identity,
-            sealing: Sealing::new(vault),
+            keys: ConnectionKeys::new(vault),
         };
         Self {
             store,
@@ -112,11 +143,12 @@ impl ConsentService {
         }
     }
 
-    /// Makes a link that connects a tenant by admin consent. The tenant is looked up before anything is
-    /// stored; an older unused link of it ends; its status and its present connection stay until the
-    /// new one is proven. Nothing here tells whether another organisation has the tenant. `complete`
-    /// runs in the same transaction, once the link is there: for what must happen together with it,
-    /// such as keeping the answer for a repetition.
+    /// Begins to connect a tenant: makes a link for its administrator, or proves entered credentials and
+    /// connects it at once. The tenant is looked up before anything is stored; an older unused link of it
+    /// ends; its status and its present connection stay until the new one is proven. Nothing here tells
+    /// whether another organisation has the tenant before control of it is proven. `complete` runs in the
+    /// same transaction at its end: for what must happen together with it, such as keeping the answer for
+    /// a repetition.
     ///
     /// # Errors
     /// See [`ConsentError`].
@@ -126,12 +158,6 @@ impl ConsentService {
         wish: StartConnect,
         complete: impl FnOnce(&mut Scoped<'_>, &Started) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<Started, ConsentError> {
-        match wish.connection_type {
-            ConnectionType::AdminConsent => {}
-            other @ (ConnectionType::Delegated
-            | ConnectionType::ApplicationCredentials
-            | ConnectionType::Gdap) => return Err(ConsentError::ConnectionTypeUnavailable(other)),
-        }
         let customer = wish.customer.ok_or(ConsentError::CustomerRequired)?;
         let return_url = wish
             .return_url
@@ -146,7 +172,18 @@ impl ConsentService {
             return Err(ConsentError::CustomerNotFound);
         }
         let (entered, resolved) = self.look_up(&wish.tenant).await?;
-        let attempt = self.attempt(scope, customer, resolved.tenant_id, entered, return_url)?;
+        let target = Target {
+            tenant: resolved.tenant_id,
+            entered,
+            customer,
+        };
+        let connection_type = wish.way.connection_type();
+        if let WayIn::ApplicationCredentials(credential) = wish.way {
+            return self
+                .connect_own_application(scope, target, credential, complete)
+                .await;
+        }
+        let attempt = self.attempt(scope, connection_type, target, return_url)?;
         let started = self
             .store
             .write(scope, move |tx| attempt.store(tx, complete))
@@ -164,12 +201,14 @@ impl ConsentService {
         let Ok(hint) = TenantHint::parse(typed) else {
             let detail = "A tenant is named by one of its verified domains or by its tenant id.";
             let code = RejectionCode::Diagnosed(DiagnosisCode::InvalidTenant);
-            return Err(ConsentError::Tenant(Box::new(Rejection::new(code, detail))));
+            return Err(ConsentError::Refused(Box::new(Rejection::new(
+                code, detail,
+            ))));
         };
         let profile = self.authorizer.identity.profile();
         let resolved = tenant_lookup::resolve(&hint, profile, &self.http)
             .await
-            .map_err(|error| ConsentError::Tenant(Box::new(of_lookup(error))))?;
+            .map_err(|error| ConsentError::Refused(Box::new(of_lookup(error))))?;
         let entered = hint
             .domain()
             .map_or_else(|| resolved.tenant_id.to_string(), str::to_owned);
@@ -180,19 +219,23 @@ impl ConsentService {
     fn attempt(
         &self,
         scope: &OrgScope,
-        customer: CustomerId,
-        tenant: TenantId,
-        entered: String,
+        connection_type: ConnectionType,
+        target: Target,
         return_url: Option<Url>,
     ) -> Result<Attempt, ConsentError> {
+        let Target {
+            tenant,
+            entered,
+            customer,
+        } = target;
         let now = self.store.clock().now();
         let id = ConnectionId::from_uuid(Uuid::now_v7());
         let link = FlowToken::random()?;
-        let (key, data_key) = self.authorizer.sealing.new_key(scope.org(), id, tenant)?;
+        let (key, data_key) = self.authorizer.keys.new_key(scope.org(), id, tenant)?;
         let connection = Connection {
             id,
             tenant,
-            connection_type: ConnectionType::AdminConsent,
+            connection_type,
             state: ConnectionState::Pending,
             next_step: NextStep::SignIn,
             entered_tenant: entered,
@@ -239,6 +282,67 @@ pub(super) fn at(public_url: &Url, path: &str) -> Url {
     url
 }
 
+/// Which tenant is to be connected, for whom.
+pub(super) struct Target {
+    pub(super) tenant: TenantId,
+    /// The domain or id as it was typed.
+    pub(super) entered: String,
+    pub(super) customer: CustomerId,
+}
+
+/// Puts a new attempt into the store, in the place of older unused ones. Returns the tenant's status.
+pub(super) fn insert_attempt(
+    tx: &mut Scoped<'_>,
+    connection: &Connection,
+    customer: CustomerId,
+) -> Result<TenantStatus, ConsentError> {
+    if !customers::hold_active(tx, customer)? {
+        return Err(ConsentError::CustomerNotFound);
+    }
+    let wish = ConnectWish {
+        tenant: connection.tenant,
+        customer,
+        connection_type: connection.connection_type,
+        entered: &connection.entered_tenant,
+    };
+    let status = match tenants::note_connect_started(tx, &wish)? {
+        ConnectStarted::Tenant(status) => status,
+        ConnectStarted::AlreadyConnected(customer) => {
+            return Err(ConsentError::TenantAlreadyConnected { customer });
+        }
+    };
+    queries::void_pending(tx, connection.tenant, connection.id, false)?;
+    let new = NewConnection {
+        id: connection.id,
+        tenant: connection.tenant,
+        connection_type: connection.connection_type.as_str(),
+        next_step: connection.next_step,
+        entered_tenant: &connection.entered_tenant,
+        customer,
+        return_url: connection.return_url.as_ref().map(Url::as_str),
+        data_key: connection.data_key.as_deref().unwrap_or_default(),
+        sealed_link: connection.sealed_link.as_deref(),
+        expires_at: connection.expires_at,
+    };
+    queries::insert_connection(tx, &new)?;
+    Ok(status)
+}
+
+/// Records that an attempt has begun.
+pub(super) fn record_started(
+    tx: &mut Scoped<'_>,
+    connection: &Connection,
+) -> Result<(), StoreError> {
+    let details = json!({
+        "connectionId": connection.id,
+        "customerId": connection.customer,
+        "connectionType": connection.connection_type.as_str(),
+        "enteredTenant": connection.entered_tenant,
+    });
+    let tenant = Some(connection.tenant);
+    audit::record(tx, Action::TenantConnectStarted, tenant, details)
+}
+
 /// A new attempt, complete but for the database.
 struct Attempt {
     connection: Connection,
@@ -256,34 +360,7 @@ impl Attempt {
         complete: impl FnOnce(&mut Scoped<'_>, &Started) -> Result<(), StoreError>,
     ) -> Result<Started, ConsentError> {
         let connection = &self.connection;
-        if !customers::hold_active(tx, self.customer)? {
-            return Err(ConsentError::CustomerNotFound);
-        }
-        let wish = ConnectWish {
-            tenant: connection.tenant,
-            customer: self.customer,
-            connection_type: connection.connection_type,
-            entered: &connection.entered_tenant,
-        };
-        let status = match tenants::note_connect_started(tx, &wish)? {
-            ConnectStarted::Tenant(status) => status,
-            ConnectStarted::AlreadyConnected(customer) => {
-                return Err(ConsentError::TenantAlreadyConnected { customer });
-            }
-        };
-        queries::void_pending(tx, connection.tenant, connection.id, false)?;
-        let new = NewConnection {
-            id: connection.id,
-            tenant: connection.tenant,
-            connection_type: connection.connection_type.as_str(),
-            entered_tenant: &connection.entered_tenant,
-            customer: self.customer,
-            return_url: connection.return_url.as_ref().map(Url::as_str),
-            data_key: connection.data_key.as_deref().unwrap_or_default(),
-            sealed_link: connection.sealed_link.as_deref().unwrap_or_default(),
-            expires_at: connection.expires_at,
-        };
-        queries::insert_connection(tx, &new)?;
+        let status = insert_attempt(tx, connection, self.customer)?;
         let link = Flow {
             kind: FlowKind::Link,
             org: tx.org(),
@@ -295,28 +372,20 @@ impl Attempt {
         queries::insert_flow(&mut tx.global(), self.link.hash(Purpose::Link), &link)?;
         self.relayed.store(tx)?;
         status::refresh(tx, connection.tenant)?;
-        let details = json!({
-            "connectionId": connection.id,
-            "customerId": self.customer,
-            "connectionType": connection.connection_type.as_str(),
-            "enteredTenant": connection.entered_tenant,
-        });
         let started = Started {
             tenant: connection.tenant,
             connection: connection.id,
             status,
-            authorization_url: self.authorization_url,
-            microsoft_url: self.relayed.url,
-            expires_at: connection.expires_at,
+            link: Some(ConnectLink {
+                authorization_url: self.authorization_url,
+                microsoft_url: self.relayed.url,
+                expires_at: connection.expires_at,
+            }),
             requested_permissions: self.requested,
+            permission_kind: connection.connection_type.permission_kind(),
         };
         complete(tx, &started)?;
-        audit::record(
-            tx,
-            Action::TenantConnectStarted,
-            Some(started.tenant),
-            details,
-        )?;
+        record_started(tx, connection)?;
         Ok(started)
     }
 }

@@ -244,6 +244,17 @@ impl CloudProfile {
         format!("https://{}/.default", self.cloud.graph_host())
     }
 
+    /// A delegated permission of Microsoft Graph as it is asked for. A name without a resource is known
+    /// to mean Graph in the global cloud only, so elsewhere the resource stands before it.
+    pub(crate) fn scope(&self, name: &str) -> String {
+        match self.cloud {
+            MicrosoftCloud::Global => name.to_owned(),
+            MicrosoftCloud::UsGov | MicrosoftCloud::UsGovDod | MicrosoftCloud::China => {
+                format!("{}{name}", self.graph_resource())
+            }
+        }
+    }
+
     /// The prefix by which delegated scopes of Microsoft Graph may be named.
     pub(crate) fn graph_resource(&self) -> String {
         format!("https://{}/", self.cloud.graph_host())

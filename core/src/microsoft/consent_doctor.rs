@@ -237,12 +237,14 @@ impl DiagnosisCode {
                 "Sign in again with the right password, or set a new one first."
             }
             Self::MultiFactorRequired => {
-                "Open the link again and complete the multi-factor sign-in."
+                "Open the link again, or a new one, and complete the multi-factor sign-in."
             }
             Self::DeviceNotAccepted => {
                 "Open the link again on a device that the tenant's policies accept."
             }
-            Self::SignInExpired => "Open the link again and sign in.",
+            Self::SignInExpired => {
+                "An administrator of the tenant opens the link again, or a new one, and signs in."
+            }
             Self::CodeAlreadyRedeemed => "Open the link again; each sign-in answer works once.",
             Self::AppNotConsented => {
                 "An administrator of the tenant opens the link and accepts the permissions."

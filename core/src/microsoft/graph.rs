@@ -19,12 +19,13 @@ use uuid::Uuid;
 
 use crate::{
     clock::Clock,
+    ids::TenantId,
     microsoft::{
         backoff::Backoff,
         cloud::CloudProfile,
-        connection::ConnectionHandle,
+        connection::{ConnectionHandle, Grant},
         graph_error::GraphError,
-        identity::{AppToken, IdentityClient},
+        identity::{AccessToken, IdentityClient},
         meter::Meter,
         retry_after,
         throttle::{Limiter, Permit, Throttle, Workload},
@@ -105,7 +106,18 @@ impl GraphClient {
     pub fn session(&self, handle: &ConnectionHandle) -> GraphSession {
         GraphSession {
             client: self.clone(),
-            handle: *handle,
+            tenant: handle.tenant(),
+            access: Access::Connection(*handle),
+        }
+    }
+
+    /// A session that reads a tenant with a token that somebody's own registration has just given, to
+    /// see whether it does.
+    pub fn trial(&self, tenant: TenantId, token: Arc<AccessToken>) -> GraphSession {
+        GraphSession {
+            client: self.clone(),
+            tenant,
+            access: Access::Token(token),
         }
     }
 }
@@ -114,7 +126,17 @@ impl GraphClient {
 #[derive(Clone)]
 pub struct GraphSession {
     client: GraphClient,
-    handle: ConnectionHandle,
+    tenant: TenantId,
+    access: Access,
+}
+
+/// What a session reads with.
+#[derive(Clone)]
+enum Access {
+    /// Tokens minted for a connection.
+    Connection(ConnectionHandle),
+    /// This one token.
+    Token(Arc<AccessToken>),
 }
 
 /// A request before its token.
@@ -158,9 +180,12 @@ enum Setback {
 }
 
 impl GraphSession {
-    /// The connection it reads through.
-    pub fn handle(&self) -> &ConnectionHandle {
-        &self.handle
+    /// How the tenant is read; `None` in a trial.
+    pub fn grant(&self) -> Option<Grant> {
+        match &self.access {
+            Access::Connection(handle) => Some(handle.grant()),
+            Access::Token(_) => None,
+        }
     }
 
     /// The installation's cloud.
@@ -183,9 +208,7 @@ impl GraphSession {
 
     /// Tells how many users the tenant has: Microsoft grants larger tenants a larger budget.
     pub fn tenant_has_users(&self, users: u64) {
-        self.inner()
-            .throttle
-            .tenant_has_users(self.handle.tenant(), users);
+        self.inner().throttle.tenant_has_users(self.tenant, users);
     }
 
     /// Reads an address whole, at most 32 MiB of it.
@@ -256,17 +279,12 @@ impl GraphSession {
         let limiter = self.limiter(ask.workload);
         let mut passing = 0;
         let mut throttled = 0;
-        let mut refused_token: Option<Arc<AppToken>> = None;
+        let mut refused_token: Option<Arc<AccessToken>> = None;
         loop {
             let mut permit = self.throttle().admit(&limiter, ask.units, ask.meter).await;
             self.http()
                 .count_throttled(Upstream::Graph, permit.waited());
-            let token = self
-                .inner()
-                .identity
-                .app_token_unlike(&self.handle, refused_token.as_ref())
-                .await
-                .map_err(GraphError::Token)?;
+            let token = self.token(refused_token.as_ref()).await?;
             ask.meter.count_request();
             let setback = match Box::pin(self.attempt(&ask, &token, &mut permit)).await {
                 Ok(reply) => return Ok(reply),
@@ -301,10 +319,25 @@ impl GraphSession {
         }
     }
 
+    async fn token(
+        &self,
+        refused: Option<&Arc<AccessToken>>,
+    ) -> Result<Arc<AccessToken>, GraphError> {
+        match &self.access {
+            Access::Connection(handle) => self
+                .inner()
+                .identity
+                .access_token_unlike(handle, refused)
+                .await
+                .map_err(GraphError::Token),
+            Access::Token(token) => Ok(Arc::clone(token)),
+        }
+    }
+
     async fn attempt(
         &self,
         ask: &Ask<'_>,
-        token: &AppToken,
+        token: &AccessToken,
         permit: &mut Permit,
     ) -> Result<Reply, Setback> {
         let request = self.request(ask, token).map_err(Setback::Final)?;
@@ -317,7 +350,7 @@ impl GraphSession {
         let status = response.status();
         let headers = response.headers().clone();
         debug!(
-            tenantId = %self.handle.tenant(),
+            tenantId = %self.tenant,
             workload = ?ask.workload,
             status = status.as_u16(),
             microsoftRequestId = text(&headers, &REQUEST_ID),
@@ -362,7 +395,7 @@ impl GraphSession {
     }
 
     /// The request with its token: the one place that attaches it, after looking where it goes (N4).
-    fn request(&self, ask: &Ask<'_>, token: &AppToken) -> Result<Request, GraphError> {
+    fn request(&self, ask: &Ask<'_>, token: &AccessToken) -> Result<Request, GraphError> {
         let url = ask.url.url();
         if !self.profile().graph().covers(url) {
             return Err(GraphError::ForeignLink);
@@ -403,7 +436,7 @@ impl GraphSession {
     }
 
     pub(crate) fn limiter(&self, workload: Workload) -> Arc<Limiter> {
-        self.throttle().limiter(self.handle.tenant(), workload)
+        self.throttle().limiter(self.tenant, workload)
     }
 
     pub(crate) fn throttle(&self) -> &Throttle {

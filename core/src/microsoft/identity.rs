@@ -1,4 +1,5 @@
-//! Microsoft's identity platform: authorize URLs, code exchange and app-only tokens.
+//! Microsoft's identity platform: authorize URLs and the exchange of codes. [`mint`](super) makes the
+//! tokens that tenants are read with.
 //!
 //! The `openidconnect` crate builds the protocol's messages; our own [`Outbound`] carries them, and
 //! errors are read by [`MicrosoftError`]. Every endpoint is that of one concrete tenant.
@@ -16,42 +17,44 @@ use url::Url;
 
 use crate::{
     clock::Clock,
-    ids::{ConnectionId, TenantId},
+    ids::TenantId,
     microsoft::{
         aadsts::MicrosoftError,
-        app_tokens::AppTokenCache,
+        access_tokens::AccessTokenCache,
         backoff::Backoff,
-        client_credential::{ClientCredential, CredentialError},
+        client_credential::{ClientCredential, CredentialError, Mark},
         cloud::CloudProfile,
-        connection::ConnectionHandle,
-        consent_doctor::{self, Retry},
-        token_answer::{ProtocolClient, TokenAnswer},
+        credential_source::NoStoredCredentials,
+        permissions,
+        token_answer::ProtocolClient,
     },
     outbound::{Outbound, OutboundError, Upstream, read_capped},
     secrets::SecretText,
 };
 
-pub use crate::microsoft::app_tokens::{AppToken, TokenError};
+pub use crate::microsoft::{
+    access_tokens::{AccessToken, TokenError},
+    credential_source::{CredentialSource, HeldRefreshToken, SourceError},
+};
 
 /// Token answers are a few kilobytes.
 const ANSWER_LIMIT: usize = 256 * 1024;
-/// What the sign-in leg asks for, beside `openid`, which the crate adds.
-const SIGN_IN_SCOPES: [&str; 2] = ["profile", "User.Read"];
 
 /// The client of Microsoft's identity platform for one app registration. Cheap to clone.
 #[derive(Clone)]
 pub struct IdentityClient {
-    inner: Arc<Inner>,
-    backoff: Backoff,
+    pub(super) inner: Arc<Inner>,
+    pub(super) backoff: Backoff,
+    pub(super) source: Arc<dyn CredentialSource>,
 }
 
-struct Inner {
-    profile: CloudProfile,
-    credential: ClientCredential,
+pub(super) struct Inner {
+    pub(super) profile: CloudProfile,
+    pub(super) credential: ClientCredential,
     redirect_uri: RedirectUrl,
-    http: Outbound,
-    clock: Clock,
-    tokens: AppTokenCache,
+    pub(super) http: Outbound,
+    pub(super) clock: Clock,
+    pub(super) tokens: AccessTokenCache,
 }
 
 /// Why an identity client cannot be made from the settings.
@@ -60,6 +63,15 @@ pub enum IdentityConfigError {
     /// The redirect URI is no URL.
     #[error("redirect uri is not a url")]
     RedirectUri(#[source] url::ParseError),
+}
+
+/// What a sign-in is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignInFor {
+    /// It proves the tenant and an administrator, and reads nothing else.
+    Proof,
+    /// It also consents to reading as this administrator from now on.
+    Access,
 }
 
 /// A sign-in about to happen: send the browser to `url` and keep the rest until it returns.
@@ -82,6 +94,8 @@ pub struct SignedIn {
     pub access_token: SecretText,
     /// The scopes of the access token, without the resource prefix; `None` when not told.
     pub scopes: Option<Vec<String>>,
+    /// For access tokens later on; only where `offline_access` was granted.
+    pub refresh_token: Option<SecretText>,
 }
 
 /// Why a code gave no tokens. In no case is the same code sent again (C19).
@@ -118,7 +132,7 @@ impl IdentityClient {
     ) -> Result<Self, IdentityConfigError> {
         let redirect_uri =
             RedirectUrl::new(redirect_uri).map_err(IdentityConfigError::RedirectUri)?;
-        let tokens = AppTokenCache::new(clock.clone());
+        let tokens = AccessTokenCache::new(clock.clone());
         let inner = Arc::new(Inner {
             profile,
             credential,
@@ -130,12 +144,19 @@ impl IdentityClient {
         Ok(Self {
             inner,
             backoff: Backoff::default(),
+            source: Arc::new(NoStoredCredentials),
         })
     }
 
     /// The same client with another patience towards passing failures of the token endpoint.
     pub fn with_backoff(self, backoff: Backoff) -> Self {
         Self { backoff, ..self }
+    }
+
+    /// The same client with the credentials of connections that read with another registration than
+    /// the installation's, or as a person.
+    pub fn with_source(self, source: Arc<dyn CredentialSource>) -> Self {
+        Self { source, ..self }
     }
 
     /// The installation's cloud.
@@ -150,8 +171,13 @@ impl IdentityClient {
 
     /// Begins the sign-in that proves a tenant and an administrator. `state` is the caller's: stored
     /// hashed, used once. PKCE verifier and nonce are made fresh by each call.
-    pub fn begin_sign_in(&self, tenant: TenantId, state: &SecretText) -> SignInRequest {
-        let client = self.protocol(tenant);
+    pub fn begin_sign_in(
+        &self,
+        tenant: TenantId,
+        state: &SecretText,
+        wanted: SignInFor,
+    ) -> SignInRequest {
+        let client = self.protocol(tenant, self.client_id());
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let state = state.expose().to_owned();
         let mut request = client.authorize_url(
@@ -159,18 +185,37 @@ impl IdentityClient {
             move || CsrfToken::new(state.clone()),
             || Nonce::new_random_len(32),
         );
-        for scope in SIGN_IN_SCOPES {
-            request = request.add_scope(Scope::new(scope.to_owned()));
+        let (scopes, prompt) = self.scopes_and_prompt(wanted);
+        for scope in scopes {
+            request = request.add_scope(Scope::new(scope));
         }
         let (url, _state, nonce) = request
             .set_pkce_challenge(challenge)
-            .add_prompt(CoreAuthPrompt::SelectAccount)
+            .add_prompt(prompt)
             .add_extra_param("response_mode", "query")
             .url();
         SignInRequest {
             url,
             nonce: SecretText::new(nonce.secret().clone()),
             verifier: SecretText::new(verifier.into_secret()),
+        }
+    }
+
+    /// What a sign-in asks for, beside `openid`, which the crate adds.
+    fn scopes_and_prompt(&self, wanted: SignInFor) -> (Vec<String>, CoreAuthPrompt) {
+        let profile = &self.inner.profile;
+        let mut scopes = vec!["profile".to_owned()];
+        match wanted {
+            SignInFor::Proof => {
+                scopes.push(profile.scope("User.Read"));
+                (scopes, CoreAuthPrompt::SelectAccount)
+            }
+            SignInFor::Access => {
+                scopes.push("offline_access".to_owned());
+                let permissions = permissions::required(profile);
+                scopes.extend(permissions.iter().map(|wanted| profile.scope(wanted.name)));
+                (scopes, CoreAuthPrompt::Consent)
+            }
         }
     }
 
@@ -203,9 +248,10 @@ impl IdentityClient {
         let proof = self
             .inner
             .credential
-            .proof(endpoint.as_str(), self.inner.clock.now())
+            .proof_sent_once(endpoint.as_str(), self.inner.clock.now())
             .map_err(ExchangeError::Credential)?;
-        let client = self.protocol(tenant);
+        let mark = Mark::of(&proof);
+        let client = self.protocol(tenant, self.client_id());
         let mut request = client
             .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()));
@@ -216,7 +262,16 @@ impl IdentityClient {
         let answer = request
             .request_async(&carrier)
             .await
-            .map_err(exchange_error)?;
+            .map_err(exchange_error);
+        // The code is not sent again (C19): what Microsoft says of the credential counts from the next
+        // request on.
+        if let Err(ExchangeError::Refused(error)) = &answer {
+            let now = self.inner.clock.now();
+            let _another_is_there = self.inner.credential.refused(mark, error, now);
+        } else if answer.is_ok() {
+            self.inner.credential.accepted(mark);
+        }
+        let answer = answer?;
         let id_token = answer
             .id_token
             .ok_or(ExchangeError::Incomplete("id_token"))?;
@@ -231,76 +286,22 @@ impl IdentityClient {
             id_token,
             access_token: SecretText::new(answer.access_token.into_secret()),
             scopes,
+            refresh_token: answer
+                .refresh_token
+                .map(|token| SecretText::new(token.into_secret())),
         })
-    }
-
-    /// The app-only token of a connection: from memory, or minted when there is none or it is due.
-    /// Many callers at once cause one request. This is the one function that mints (C2).
-    ///
-    /// # Errors
-    /// See [`TokenError`]; passing failures have been met again by then.
-    pub async fn app_token(&self, handle: &ConnectionHandle) -> Result<Arc<AppToken>, TokenError> {
-        self.app_token_unlike(handle, None).await
-    }
-
-    /// The same, but not the token that Graph has just refused.
-    pub(crate) async fn app_token_unlike(
-        &self,
-        handle: &ConnectionHandle,
-        refused: Option<&Arc<AppToken>>,
-    ) -> Result<Arc<AppToken>, TokenError> {
-        let mint = || Box::pin(self.mint(handle.tenant()));
-        self.inner
-            .tokens
-            .get(handle.connection(), refused, mint)
-            .await
-    }
-
-    /// Drops the token of a connection, so that the next one carries what was granted since; at
-    /// revoke, so that nothing is left.
-    pub fn forget(&self, connection: ConnectionId) {
-        self.inner.tokens.forget(connection);
-    }
-
-    async fn mint(&self, tenant: TenantId) -> Result<TokenAnswer, TokenError> {
-        let mut attempt = 0;
-        loop {
-            let error = match self.ask_for_app_token(tenant).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            if !is_passing(&error) || !self.backoff.allows_after(attempt) {
-                return Err(error);
-            }
-            tokio::time::sleep(self.backoff.wait(attempt)).await;
-            attempt += 1;
-        }
-    }
-
-    async fn ask_for_app_token(&self, tenant: TenantId) -> Result<TokenAnswer, TokenError> {
-        let endpoint = self.inner.profile.token_endpoint(tenant);
-        let proof = self
-            .inner
-            .credential
-            .proof(endpoint.as_str(), self.inner.clock.now())
-            .map_err(TokenError::Credential)?;
-        let client = self.protocol(tenant);
-        let mut request = client
-            .exchange_client_credentials()
-            .add_scope(Scope::new(self.inner.profile.default_scope()));
-        for (name, value) in proof {
-            request = request.add_extra_param(name, value);
-        }
-        let carrier = Carrier(&self.inner.http);
-        request.request_async(&carrier).await.map_err(token_error)
     }
 
     /// The crate's client for one tenant. The client id goes into the body, with the proof as
     /// further fields; keys are ours to check, so the crate gets none.
-    fn protocol(&self, tenant: TenantId) -> ProtocolClient<EndpointSet, EndpointSet> {
+    pub(super) fn protocol(
+        &self,
+        tenant: TenantId,
+        client_id: &str,
+    ) -> ProtocolClient<EndpointSet, EndpointSet> {
         let profile = &self.inner.profile;
         let blank: ProtocolClient<EndpointNotSet, EndpointNotSet> = ProtocolClient::new(
-            ClientId::new(self.client_id().to_owned()),
+            ClientId::new(client_id.to_owned()),
             IssuerUrl::from_url(profile.authority().at(&format!("/{tenant}/v2.0"), None)),
             JsonWebKeySet::default(),
         );
@@ -312,11 +313,11 @@ impl IdentityClient {
 }
 
 /// Carries the crate's requests by our own client, and reads refusals before the crate does.
-struct Carrier<'a>(&'a Outbound);
+pub(super) struct Carrier<'a>(pub(super) &'a Outbound);
 
 /// Why the crate got no success from its carrier.
 #[derive(Debug, thiserror::Error)]
-enum CarrierError {
+pub(super) enum CarrierError {
     #[error("refused: {0}")]
     Refused(Box<MicrosoftError>),
     #[error("not carried")]
@@ -354,7 +355,7 @@ impl<'c> AsyncHttpClient<'c> for Carrier<'_> {
     }
 }
 
-type CrateError =
+pub(super) type CrateError =
     RequestTokenError<CarrierError, openidconnect::StandardErrorResponse<CoreErrorResponseType>>;
 
 fn exchange_error(error: CrateError) -> ExchangeError {
@@ -373,7 +374,7 @@ fn exchange_error(error: CrateError) -> ExchangeError {
     }
 }
 
-fn token_error(error: CrateError) -> TokenError {
+pub(super) fn token_error(error: CrateError) -> TokenError {
     match error {
         RequestTokenError::Request(CarrierError::Refused(error)) => TokenError::Refused(error),
         RequestTokenError::Request(CarrierError::Outbound(error)) => {
@@ -383,14 +384,6 @@ fn token_error(error: CrateError) -> TokenError {
         | RequestTokenError::ServerResponse(_)
         | RequestTokenError::Parse(_, _)
         | RequestTokenError::Other(_) => TokenError::UnexpectedAnswer,
-    }
-}
-
-fn is_passing(error: &TokenError) -> bool {
-    match error {
-        TokenError::Refused(error) => consent_doctor::diagnose(error).retry == Retry::Automatic,
-        TokenError::Unavailable(_) => true,
-        TokenError::UnexpectedAnswer | TokenError::Credential(_) => false,
     }
 }
 

@@ -5,12 +5,14 @@
 
 pub mod aadsts;
 mod aadsts_table;
-mod app_tokens;
+mod access_tokens;
 mod backoff;
+mod certificate;
 pub mod client_credential;
 pub mod cloud;
 pub mod connection;
 pub mod consent_doctor;
+pub(crate) mod credential_source;
 pub mod data_set;
 #[cfg(test)]
 pub(crate) mod examples;
@@ -22,6 +24,7 @@ mod graph_url;
 pub mod id_token;
 pub mod identity;
 pub mod meter;
+mod mint;
 pub mod page;
 pub mod permissions;
 mod retry_after;

@@ -31,6 +31,12 @@ pub enum SecretKind {
     LinkToken,
     /// The stored answer of an idempotent call.
     IdempotentAnswer,
+    /// An administrator's refresh token.
+    RefreshToken,
+    /// The secret of a registration of the customer's own.
+    ClientSecret,
+    /// The certificate of one, with its key.
+    ClientCertificate,
 }
 
 impl SecretKind {
@@ -40,6 +46,9 @@ impl SecretKind {
             Self::FlowNonce => b"flow nonce",
             Self::LinkToken => b"link token",
             Self::IdempotentAnswer => b"idempotent answer",
+            Self::RefreshToken => b"refresh token",
+            Self::ClientSecret => b"client secret",
+            Self::ClientCertificate => b"client certificate",
         }
     }
 }
@@ -451,6 +460,9 @@ mod tests {
             SecretKind::FlowNonce,
             SecretKind::LinkToken,
             SecretKind::IdempotentAnswer,
+            SecretKind::RefreshToken,
+            SecretKind::ClientSecret,
+            SecretKind::ClientCertificate,
         ];
         let ids = [
             (1, 2, 3),
@@ -501,7 +513,7 @@ mod tests {
     fn v2_every_data_key_moved_to_every_other_connection_stays_wrapped() {
         let vault = vault();
         let places = places();
-        for home in places.iter().step_by(24) {
+        for home in places.iter().step_by(42) {
             let (_, wrapped) = vault.new_data_key(home).unwrap();
             for other in &places {
                 let same = (home.org, home.subject, home.tenant)

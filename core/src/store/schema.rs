@@ -116,6 +116,24 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::store::types::{DbTs, DbUuid};
 
+    /// What a connection authenticates with where that is not the installation's registration.
+    connection_credentials (org_id, connection_id) {
+        org_id -> DbUuid,
+        connection_id -> DbUuid,
+        kind -> Text,
+        client_id -> Nullable<Text>,
+        sealed -> Binary,
+        generation -> BigInt,
+        held_by -> Nullable<DbUuid>,
+        held_until -> Nullable<DbTs>,
+        stored_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
     tenants (org_id, tenant_id) {
         org_id -> DbUuid,
         tenant_id -> DbUuid,
@@ -340,6 +358,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit_events,
     customers,
     connections,
+    connection_credentials,
     tenants,
     authorization_requests,
     flow_index,

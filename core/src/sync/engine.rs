@@ -25,11 +25,12 @@ use crate::{
     inventory,
     microsoft::{
         aadsts::MicrosoftError,
+        connection::Grant,
         consent_doctor::DiagnosisCode,
         data_set::DataSet,
         graph::GraphClient,
         graph_error::{GraphError, Refusal},
-        identity::TokenError,
+        identity::{SourceError, TokenError},
         permissions,
     },
     store::{Scoped, Store, StoreError},
@@ -78,7 +79,11 @@ impl Engine {
                 tracing::warn!(error = %error, syncRunId = %context.run, "the store failed; the run goes on later");
                 Ok(Outcome::Later)
             }
-            Err(SyncError::Graph(GraphError::Token(TokenError::Unavailable(error)))) => {
+            Err(SyncError::Graph(GraphError::Token(
+                error @ (TokenError::Unavailable(_)
+                | TokenError::TimedOut
+                | TokenError::Source(SourceError::Unavailable(_) | SourceError::Busy)),
+            ))) => {
                 tracing::warn!(%error, syncRunId = %context.run, "no token to be had; the run goes on later");
                 // An outage of Microsoft's is no fault of the run: it does not wear out its attempts.
                 let lease = context.lease;
@@ -181,7 +186,7 @@ impl Engine {
         error: SyncError,
     ) -> Result<Outcome, StoreError> {
         let tenant = context.tenant;
-        let rejection = access_rejection(error);
+        let rejection = access_rejection(error, context.graph.grant());
         let problem = rejection.to_problem();
         // A connection that worked before says by any other refusal that it was taken back.
         let stays = matches!(
@@ -193,6 +198,12 @@ impl Engine {
                     | DiagnosisCode::UpstreamThrottled
             )
         );
+        if !stays {
+            tracing::warn!(
+                organizationId = %context.scope.org(), tenantId = %tenant, code = rejection.code.as_str(),
+                "Microsoft refuses the connection; an administrator has to connect the tenant again"
+            );
+        }
         let warning = Warning {
             code: rejection.code.as_str().to_owned(),
             detail: rejection.detail.clone(),
@@ -423,11 +434,18 @@ async fn denied(
 }
 
 /// A lost access in the words of the consent flow.
-fn access_rejection(error: SyncError) -> Rejection {
+fn access_rejection(error: SyncError, grant: Option<Grant>) -> Rejection {
+    let is_own_application = grant == Some(Grant::OwnApplication);
     match error {
+        SyncError::Graph(GraphError::Token(TokenError::Refused(error))) if is_own_application => {
+            Rejection::of_own_registration(*error)
+        }
         SyncError::Graph(GraphError::Token(TokenError::Refused(error))) => {
             Rejection::of_microsoft(*error)
         }
+        SyncError::Graph(GraphError::Token(TokenError::Source(
+            SourceError::Gone | SourceError::Unreadable,
+        ))) => Rejection::stored_credential_unreadable(),
         SyncError::Graph(GraphError::ClaimsChallenge(refusal)) => Rejection::of_microsoft(
             MicrosoftError::from_redirect("interaction_required", Some(&refusal.message), None),
         ),
@@ -476,6 +494,7 @@ async fn finish(context: &RunContext) -> Result<(), SyncError> {
             if state.is_complete() {
                 tenants::note_completed(tx, tenant, tx.now())?;
                 tenants::note_connection_error(tx, tenant, None)?;
+                tenants::note_access_restored(tx, tenant)?;
             }
             status::refresh(tx, tenant)?;
             let action = if state.is_complete() {

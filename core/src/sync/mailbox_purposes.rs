@@ -95,8 +95,13 @@ async fn fill(
         if open.is_empty() {
             continue;
         }
-        let found: BTreeMap<Uuid, String> = purposes::ask(&session, open, &meter)
-            .await?
+        let asked = purposes::ask(&session, open, &meter).await?;
+        if asked.reaches_nobody(&session) {
+            tracing::info!(tenantId = %tenant, "the administrator's sign-in does not reach other people's mailboxes; their kinds stay unknown");
+            return Ok(());
+        }
+        let found: BTreeMap<Uuid, String> = asked
+            .purposes
             .into_iter()
             .filter_map(|(key, purpose)| Some((key, purpose?)))
             .collect();

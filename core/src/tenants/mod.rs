@@ -19,8 +19,8 @@ pub use self::{
         AccountType, ConnectionType, ConsentedBy, STALE_AFTER, Tenant, TenantStatus, UnknownWord,
     },
     notes::{
-        note_access_lost, note_completed, note_connection_error, note_missing_permission,
-        note_organization,
+        note_access_lost, note_access_restored, note_completed, note_connection_error,
+        note_missing_permission, note_organization,
     },
     service::{TenantCursor, TenantFilter, TenantPage, TenantService, TenantsError},
 };

@@ -6,7 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ids::{ConnectionId, CustomerId, TenantId};
+use crate::{
+    ids::{ConnectionId, CustomerId, TenantId},
+    microsoft::permissions::PermissionKind,
+};
 
 /// How old the last completed run may be before the data count as stale.
 pub const STALE_AFTER: TimeDelta = TimeDelta::hours(6);
@@ -127,6 +130,14 @@ impl ConnectionType {
             Self::Delegated => "delegated",
             Self::ApplicationCredentials => "applicationCredentials",
             Self::Gdap => "gdap",
+        }
+    }
+
+    /// What kind of permissions a tenant is read with.
+    pub const fn permission_kind(self) -> PermissionKind {
+        match self {
+            Self::AdminConsent | Self::ApplicationCredentials => PermissionKind::Application,
+            Self::Delegated | Self::Gdap => PermissionKind::Delegated,
         }
     }
 }

@@ -75,7 +75,8 @@ pub(crate) struct Connected {
     pub(crate) customer: Option<CustomerId>,
     pub(crate) granted: Vec<String>,
     pub(crate) missing: Vec<String>,
-    pub(crate) consented_by: ConsentedBy,
+    /// None where nobody signed in: a registration of the customer's own proved itself.
+    pub(crate) consented_by: Option<ConsentedBy>,
 }
 
 /// Claims the tenant and makes a proven connection its own. `None`: another organisation holds it,
@@ -124,6 +125,26 @@ pub fn note_access_lost(
         Some(tenant),
         details,
     )
+}
+
+/// A run went through with the connection that Microsoft had refused: what stood in the way, such as a
+/// policy, is gone. The caller refreshes the status; records the audit.
+pub fn note_access_restored(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(), StoreError> {
+    queries::lock(tx, tenant, None)?;
+    let Some(before) = queries::find(tx, tenant)? else {
+        return Err(StoreError::NotFound);
+    };
+    if before.status != TenantStatus::ReauthorizationRequired {
+        return Ok(());
+    }
+    let status = if before.missing_permissions.is_empty() {
+        TenantStatus::Connected
+    } else {
+        TenantStatus::Degraded
+    };
+    queries::set_status(tx, tenant, status, None)?;
+    let details = json!({"status": status.as_str()});
+    audit::record(tx, Action::TenantAccessRestored, Some(tenant), details)
 }
 
 /// A permission turned out to be missing: a connected tenant is `degraded` from now on. Refreshes the

@@ -5,13 +5,13 @@ use diesel::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    model::{Tenant, TenantStatus},
+    model::{ConnectionType, Tenant, TenantStatus},
     notes::Connected,
     service::{TenantCursor, TenantFilter},
 };
 use crate::{
     ids::{ConnectionId, CustomerId, OrgId, TenantId},
-    microsoft::connection::ConnectionHandle,
+    microsoft::connection::{ConnectionHandle, Grant},
     store::{
         Global, Scoped, StoreError, on_conn,
         schema::{connections, tenant_claims, tenants},
@@ -191,7 +191,7 @@ pub(crate) fn load_connection(
     tenant: TenantId,
 ) -> Result<Option<ConnectionHandle>, StoreError> {
     let org = tx.org();
-    let connection: Option<ConnectionId> = on_conn!(tx.conn, |c| tenants::table
+    let found: Option<(ConnectionId, String)> = on_conn!(tx.conn, |c| tenants::table
         .inner_join(
             connections::table.on(connections::org_id
                 .eq(tenants::org_id)
@@ -202,10 +202,14 @@ pub(crate) fn load_connection(
         .filter(tenants::status.ne(TenantStatus::Revoked.as_str()))
         .filter(connections::tenant_id.eq(tenant))
         .filter(connections::state.eq("proven"))
-        .select(connections::id)
+        .select((connections::id, connections::connection_type))
         .first(c)
         .optional())?;
-    Ok(connection.map(|connection| ConnectionHandle::loaded(org, connection, tenant)))
+    let handle = |(connection, kind): (_, String)| {
+        let grant = grant(&kind)?;
+        Ok(ConnectionHandle::loaded(org, connection, tenant, grant))
+    };
+    found.map(handle).transpose()
 }
 
 /// A connection whose tenant has been proven by a sign-in and that waits for the proof of its grant.
@@ -214,16 +218,32 @@ pub(crate) fn connection_to_prove(
     connection: ConnectionId,
 ) -> Result<Option<ConnectionHandle>, StoreError> {
     let org = tx.org();
-    let tenant: Option<TenantId> = on_conn!(tx.conn, |c| connections::table
+    let found: Option<(TenantId, String)> = on_conn!(tx.conn, |c| connections::table
         .filter(connections::org_id.eq(org))
         .filter(connections::id.eq(connection))
         .filter(connections::state.eq("pending"))
         .filter(connections::next_step.eq("proof"))
         .filter(connections::signed_in.is_not_null())
-        .select(connections::tenant_id)
+        .select((connections::tenant_id, connections::connection_type))
         .first(c)
         .optional())?;
-    Ok(tenant.map(|tenant| ConnectionHandle::loaded(org, connection, tenant)))
+    let handle = |(tenant, kind): (_, String)| {
+        let grant = grant(&kind)?;
+        Ok(ConnectionHandle::loaded(org, connection, tenant, grant))
+    };
+    found.map(handle).transpose()
+}
+
+/// What the tokens of a connection of this type are minted with.
+fn grant(connection_type: &str) -> Result<Grant, StoreError> {
+    let what = "connection type";
+    match word(connection_type, what)? {
+        ConnectionType::AdminConsent => Ok(Grant::AdminConsent),
+        ConnectionType::Delegated => Ok(Grant::Delegated),
+        ConnectionType::ApplicationCredentials => Ok(Grant::OwnApplication),
+        // None of these is ever stored by this version.
+        ConnectionType::Gdap => Err(StoreError::Corrupt { what }),
+    }
 }
 
 /// What a tenant is when it is asked for the first time.
@@ -315,7 +335,11 @@ pub(super) fn set_connected(
     let org = tx.org();
     let granted = to_json(&connected.granted, "granted permissions")?;
     let missing = to_json(&connected.missing, "missing permissions")?;
-    let consented_by = to_json(&connected.consented_by, "consented by")?;
+    let consented_by = connected
+        .consented_by
+        .as_ref()
+        .map(|who| to_json(who, "consented by"))
+        .transpose()?;
     let now = StoredTime(tx.now());
     on_conn!(tx.conn, |c| diesel::update(
         tenants::table
@@ -330,7 +354,7 @@ pub(super) fn set_connected(
         tenants::customer_id.eq(connected.customer),
         tenants::granted_permissions.eq(&granted),
         tenants::missing_permissions.eq(&missing),
-        tenants::consented_by.eq(Some(&consented_by)),
+        tenants::consented_by.eq(consented_by.as_deref()),
         tenants::connection_error.eq(None::<String>),
         tenants::connected_at.eq(Some(now)),
         tenants::revoked_at.eq(None::<StoredTime>),

@@ -10,7 +10,7 @@ use tenantry_tests::{
 };
 use url::Url;
 
-use crate::world::{Tab, World, microsoft_page, token};
+use crate::world::{Tab, World, link_of, microsoft_page, token};
 
 /// How many links are made, so that the rows of one are moved about by those of the others.
 const LINKS: usize = 60;
@@ -49,7 +49,7 @@ impl Secrets {
 
     fn note_link(&mut self, started: &Started) {
         self.note_plain(&token(started));
-        self.note_page(&started.microsoft_url);
+        self.note_page(&link_of(started).microsoft_url);
     }
 
     fn note_page(&mut self, page: &Url) {

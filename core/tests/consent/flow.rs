@@ -1,8 +1,8 @@
 //! The whole way, by browser and relayed.
 
 use tenantry_core::{
-    consent::{Bearer, ConsentError, LinkState, NextPage, StartConnect},
-    tenants::{AccountType, ConnectionType, TenantStatus},
+    consent::{Bearer, ConsentError, LinkState, NextPage, StartConnect, WayIn},
+    tenants::{AccountType, TenantStatus},
 };
 use tenantry_tests::{
     database::Backend,
@@ -10,7 +10,7 @@ use tenantry_tests::{
     on_both_databases,
 };
 
-use crate::world::{CONTOSO, Tab, World, microsoft_page, rejected, result_page, token};
+use crate::world::{CONTOSO, Tab, World, link_of, microsoft_page, rejected, result_page, token};
 
 on_both_databases! {
     async fn an_administrator_connects_a_tenant_by_the_link(backend: Backend) {
@@ -22,7 +22,7 @@ on_both_databases! {
         assert_eq!(step.granted.len(), INITIAL_APP_ROLES.len());
         assert!(step.missing.is_empty() && step.sync_run.is_some());
         let NextPage::Landing(landing) = &step.next else { panic!("{:?}", step.next) };
-        assert_eq!(result_page(landing), format!("{}/result", started.authorization_url));
+        assert_eq!(result_page(landing), format!("{}/result", link_of(&started).authorization_url));
 
         let tenant = world.tenant(&world.a, started.tenant).await;
         assert_eq!(tenant.display_name, "Contoso");
@@ -54,7 +54,7 @@ on_both_databases! {
         let started = world.start(CONTOSO).await;
         let bearer = || Bearer::Caller(world.a.scope.clone());
         let step =
-            world.consent.callback(bearer(), world.at_microsoft(&started.microsoft_url).await).await.unwrap();
+            world.consent.callback(bearer(), world.at_microsoft(&link_of(&started).microsoft_url).await).await.unwrap();
         assert_eq!((step.status, step.sync_run), (TenantStatus::PendingConsent, None));
         let page = microsoft_page(&step);
         assert!(page.path().ends_with("/v2.0/adminconsent"), "{page}");
@@ -69,7 +69,7 @@ on_both_databases! {
         let wish = StartConnect {
             customer: Some(world.a.customer),
             tenant: CONTOSO.to_owned(),
-            connection_type: ConnectionType::AdminConsent,
+            way: WayIn::AdminConsent,
             return_url: Some("https://portal.example/app/tenants?tab=1".to_owned()),
         };
         let started = world.consent.start(&world.a.scope, wish, |_, _| Ok(())).await.unwrap();

@@ -20,7 +20,7 @@ use tenantry_tests::{
 };
 use uuid::Uuid;
 
-use crate::world::{CONTOSO, Tab, World, copy_of, microsoft_page, rejected, token};
+use crate::world::{CONTOSO, Tab, World, copy_of, link_of, microsoft_page, rejected, token};
 
 /// What must hold after every refusal: no claim, no app-only token, no run, the status as it was.
 async fn nothing_is_bound(world: &World, tenant: tenantry_core::ids::TenantId) {
@@ -206,7 +206,7 @@ on_both_databases! {
         world.add_tenant(CONTOSO);
         for stranger in [Bearer::Caller(world.b.scope.clone()), Tab::new().bearer()] {
             let started = world.start(CONTOSO).await;
-            let answer = world.at_microsoft(&started.microsoft_url).await;
+            let answer = world.at_microsoft(&link_of(&started).microsoft_url).await;
             let outcome = world.consent.callback(stranger, copy_of(&answer)).await;
             assert!(matches!(outcome, Err(ConsentError::InvalidState)), "{outcome:?}");
             let owner = Bearer::Caller(world.a.scope.clone());

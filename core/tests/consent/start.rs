@@ -2,10 +2,10 @@
 
 use chrono::TimeDelta;
 use tenantry_core::{
-    consent::{ConsentError, StartConnect},
+    consent::{ConsentError, StartConnect, WayIn},
     ids::CustomerId,
     microsoft::permissions::MANIFEST,
-    tenants::{ConnectionType, TenantStatus},
+    tenants::TenantStatus,
 };
 use tenantry_tests::{
     database::Backend,
@@ -17,20 +17,20 @@ use tenantry_tests::{
 };
 use uuid::Uuid;
 
-use crate::world::{CONTOSO, Org, World, token};
+use crate::world::{CONTOSO, Org, World, link_of, token};
 
 fn wish(org: &Org, tenant: &str) -> StartConnect {
     StartConnect {
         customer: Some(org.customer),
         tenant: tenant.to_owned(),
-        connection_type: ConnectionType::AdminConsent,
+        way: WayIn::AdminConsent,
         return_url: None,
     }
 }
 
 /// The code of a tenant that cannot be connected.
 fn code(error: &ConsentError) -> &'static str {
-    let ConsentError::Tenant(rejection) = error else {
+    let ConsentError::Refused(rejection) = error else {
         panic!("{error}")
     };
     rejection.code.as_str()
@@ -44,14 +44,14 @@ on_both_databases! {
         assert_eq!(started.tenant.as_uuid(), contoso.id);
         assert_eq!(started.status, TenantStatus::PendingConsent);
         assert_eq!(started.requested_permissions.len(), MANIFEST.len());
-        let link = started.authorization_url.as_str();
+        let link = link_of(&started).authorization_url.as_str();
         assert!(link.starts_with("http://localhost:8080/connect/"), "{link}");
         assert_eq!(token(&started).len(), 43);
-        let microsoft = started.microsoft_url.as_str();
+        let microsoft = link_of(&started).microsoft_url.as_str();
         let authorize = format!("{}/{}/oauth2/v2.0/authorize?", world.fake.login_url(), contoso.id);
         assert!(microsoft.starts_with(&authorize), "{microsoft}");
         assert!(microsoft.contains("code_challenge_method=S256"), "{microsoft}");
-        let lives = started.expires_at - world.now();
+        let lives = link_of(&started).expires_at - world.now();
         assert!(lives > TimeDelta::hours(71) && lives <= TimeDelta::hours(72), "{lives}");
         assert_eq!(world.actions(&world.a), ["tenant.connectStarted"]);
         let document = world.status_document(&world.a, started.tenant);
@@ -82,13 +82,6 @@ on_both_databases! {
         let elsewhere = StartConnect { return_url: elsewhere, ..wish(&world.a, CONTOSO) };
         let outcome = world.consent.start(scope, elsewhere, |_, _| Ok(())).await;
         assert!(matches!(outcome, Err(ConsentError::ReturnUrlNotAllowed(_))), "{outcome:?}");
-        for connection_type in
-            [ConnectionType::Delegated, ConnectionType::ApplicationCredentials, ConnectionType::Gdap]
-        {
-            let other = StartConnect { connection_type, ..wish(&world.a, CONTOSO) };
-            let outcome = world.consent.start(scope, other, |_, _| Ok(())).await;
-            assert!(matches!(outcome, Err(ConsentError::ConnectionTypeUnavailable(_))), "{outcome:?}");
-        }
         assert_eq!(world.fake.cloud().requests().len(), 0);
         assert_eq!(world.raw.count("tenants"), 0);
         assert_eq!(world.raw.count("flow_index"), 0);
@@ -163,7 +156,7 @@ on_both_databases! {
         assert_ne!(first.connection, second.connection);
         let voided = world.consent.link(&token(&first)).await.unwrap();
         assert_eq!(voided.state, tenantry_core::consent::LinkState::Void);
-        let old = world.at_microsoft(&first.microsoft_url).await;
+        let old = world.at_microsoft(&link_of(&first).microsoft_url).await;
         let bearer = tenantry_core::consent::Bearer::Caller(world.a.scope.clone());
         let outcome = world.consent.callback(bearer, old).await;
         assert!(matches!(outcome, Err(ConsentError::InvalidState)), "{outcome:?}");
@@ -174,7 +167,7 @@ on_both_databases! {
         let world = &World::new(backend).await;
         world.add_tenant(CONTOSO);
         let started = world.start(CONTOSO).await;
-        let state = world.at_microsoft(&started.microsoft_url).await.state.unwrap();
+        let state = world.at_microsoft(&link_of(&started).microsoft_url).await.state.unwrap();
         for table in ["connections", "flow_index", "authorization_requests", "tenants", "audit_events"] {
             assert!(world.raw.count(table) > 0, "{table}");
         }

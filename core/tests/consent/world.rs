@@ -16,8 +16,9 @@ use tenantry_core::{
     access::OrgScope,
     clock::Clock,
     consent::{
-        Bearer, CallbackFields, ConsentError, ConsentService, ConsentSettings, FlowToken, Landing,
-        NextPage, Prover, Purpose, RejectedFlow, ReturnUrls, StartConnect, Started, StepTaken,
+        Bearer, CallbackFields, ConnectLink, ConsentError, ConsentService, ConsentSettings,
+        FlowToken, Landing, NextPage, Prover, Purpose, RejectedFlow, ReturnUrls, StartConnect,
+        Started, StepTaken, WayIn,
     },
     ids::{ApiKeyId, ConnectionId, CustomerId, OrgId, RequestId, TenantId, WorkItemId},
     microsoft::{
@@ -31,7 +32,7 @@ use tenantry_core::{
     secrets::{MasterKey, SecretText, Vault},
     store::Store,
     sync::{WakeUp, queue::Lease},
-    tenants::{ConnectionType, Tenant, TenantService},
+    tenants::{Tenant, TenantService},
 };
 use tenantry_tests::{
     database::{Backend, Raw, TestDatabase},
@@ -191,7 +192,7 @@ impl World {
         let wish = StartConnect {
             customer: Some(org.customer),
             tenant: domain.to_owned(),
-            connection_type: ConnectionType::AdminConsent,
+            way: WayIn::AdminConsent,
             return_url: None,
         };
         self.consent.start(&org.scope, wish, |_, _| Ok(())).await
@@ -453,9 +454,14 @@ pub fn copy_of(fields: &CallbackFields) -> CallbackFields {
     }
 }
 
+/// What the administrator opens.
+pub fn link_of(started: &Started) -> &ConnectLink {
+    started.link.as_ref().unwrap()
+}
+
 /// The token of a link.
 pub fn token(started: &Started) -> String {
-    started
+    link_of(started)
         .authorization_url
         .path_segments()
         .unwrap()

@@ -1,17 +1,20 @@
 //! The whole product from outside: the real binary against the stand-in cloud, on both databases.
 
 mod access;
+mod certificates;
 mod clouds;
 mod connect;
 mod consent;
 mod consent_refused;
 mod contract;
+mod delegated;
 mod event_reader;
 mod events;
 mod flow;
 mod isolation;
 mod metrics;
 mod nul;
+mod own_application;
 mod postgres_roles;
 mod sync;
 mod sync_faults;

@@ -64,8 +64,12 @@ fn session(server: &ScriptedServer) -> GraphSession {
     };
     let id = Uuid::new_v4();
     let tenant = TENANT.parse().unwrap();
-    let handle =
-        ConnectionHandle::loaded(OrgId::from_uuid(id), ConnectionId::from_uuid(id), tenant);
+    let handle = ConnectionHandle::loaded(
+        OrgId::from_uuid(id),
+        ConnectionId::from_uuid(id),
+        tenant,
+        Grant::AdminConsent,
+    );
     GraphClient::new(identity, http, clock, patience).session(&handle)
 }
 

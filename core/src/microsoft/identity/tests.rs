@@ -6,23 +6,19 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::{
-    digest,
-    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
-    rsa::{KeyPair, KeySize},
-    signature::KeyPair as _,
-};
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use aws_lc_rs::digest;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::DateTime;
 use serde_json::{Value, json};
+use tenantry_tests::certificates::{FIRST_PUBLIC_KEY, first, second};
 
 use super::*;
 use crate::{
-    ids::OrgId,
-    microsoft::cloud::MicrosoftCloud,
+    ids::{ConnectionId, OrgId},
+    microsoft::{
+        cloud::MicrosoftCloud,
+        connection::{ConnectionHandle, Grant},
+    },
     outbound::Limits,
     scripted_server::{Answer, ScriptedServer},
 };
@@ -38,7 +34,12 @@ fn tenant() -> TenantId {
 
 fn handle() -> ConnectionHandle {
     let id = uuid::Uuid::new_v4();
-    ConnectionHandle::loaded(OrgId::from_uuid(id), ConnectionId::from_uuid(id), tenant())
+    ConnectionHandle::loaded(
+        OrgId::from_uuid(id),
+        ConnectionId::from_uuid(id),
+        tenant(),
+        Grant::AdminConsent,
+    )
 }
 
 fn secret(text: &str) -> SecretText {
@@ -92,7 +93,7 @@ fn query(url: &Url) -> HashMap<String, String> {
 #[test]
 fn c7_a_sign_in_has_fresh_pkce_and_nonce_and_goes_to_the_tenant() {
     let client = client("http://127.0.0.1:1", with_secret(), &still());
-    let request = client.begin_sign_in(tenant(), &secret("the-state"));
+    let request = client.begin_sign_in(tenant(), &secret("the-state"), SignInFor::Proof);
     assert_eq!(
         request.url.path(),
         format!("/{TENANT}/oauth2/v2.0/authorize")
@@ -115,9 +116,47 @@ fn c7_a_sign_in_has_fresh_pkce_and_nonce_and_goes_to_the_tenant() {
     assert_eq!(sent["code_challenge"], URL_SAFE_NO_PAD.encode(challenge));
     assert_eq!(sent.len(), 10);
     assert!(request.nonce.expose().len() >= 22 && request.verifier.expose().len() >= 43);
-    let again = client.begin_sign_in(tenant(), &secret("the-state"));
+    let again = client.begin_sign_in(tenant(), &secret("the-state"), SignInFor::Proof);
     assert_ne!(request.nonce.expose(), again.nonce.expose());
     assert_ne!(request.verifier.expose(), again.verifier.expose());
+}
+
+#[test]
+fn g1_a_delegated_sign_in_asks_for_the_manifest_by_name_and_a_refresh_token() {
+    let names = "Organization.Read.All User.Read.All Group.Read.All SecurityEvents.Read.All DeviceManagementManagedDevices.Read.All Reports.Read.All ReportSettings.Read.All MailboxSettings.Read";
+    let global = client("http://127.0.0.1:1", with_secret(), &still());
+    let sent = query(
+        &global
+            .begin_sign_in(tenant(), &secret("s"), SignInFor::Access)
+            .url,
+    );
+    assert_eq!(
+        sent["scope"],
+        format!("openid profile offline_access {names}")
+    );
+    assert_eq!(sent["prompt"], "consent");
+    // Elsewhere a name alone is not known to mean Graph, and what the cloud lacks is not asked for.
+    let profile = CloudProfile::new(MicrosoftCloud::China, Some("http://127.0.0.1:1"), None);
+    let china = IdentityClient::new(
+        profile.unwrap(),
+        with_secret(),
+        CALLBACK.to_owned(),
+        Outbound::new(Limits::default()).unwrap(),
+        Clock::system(),
+    )
+    .unwrap();
+    let sent = query(
+        &china
+            .begin_sign_in(tenant(), &secret("s"), SignInFor::Access)
+            .url,
+    );
+    let china = "https://microsoftgraph.chinacloudapi.cn/";
+    assert_eq!(
+        sent["scope"],
+        format!(
+            "openid profile offline_access {china}Organization.Read.All {china}User.Read.All {china}Group.Read.All {china}DeviceManagementManagedDevices.Read.All {china}MailboxSettings.Read"
+        )
+    );
 }
 
 #[test]
@@ -218,12 +257,12 @@ async fn c2_an_app_token_is_minted_once_for_all_who_ask() {
     let clock = still();
     let client = client(&server.origin, with_secret(), &clock);
     let handle = handle();
-    let asked = (0..8).map(|_| client.app_token(&handle));
+    let asked = (0..8).map(|_| client.access_token(&handle));
     let tokens = futures_util::future::join_all(asked).await;
     assert_eq!(server.seen().len(), 1);
     for token in &tokens {
         assert_eq!(
-            token.as_ref().unwrap().roles(),
+            token.as_ref().unwrap().permissions(),
             Some(&["User.Read.All".to_owned()][..])
         );
     }
@@ -239,20 +278,20 @@ async fn c2_an_app_token_is_minted_once_for_all_who_ask() {
     );
 
     clock.store(NOW + 799, Ordering::Relaxed);
-    client.app_token(&handle).await.unwrap();
+    client.access_token(&handle).await.unwrap();
     assert_eq!(server.seen().len(), 1, "good for four fifths of its life");
     clock.store(NOW + 800, Ordering::Relaxed);
-    client.app_token(&handle).await.unwrap();
+    client.access_token(&handle).await.unwrap();
     assert_eq!(server.seen().len(), 2);
     client.forget(handle.connection());
-    let fresh = client.app_token(&handle).await.unwrap();
+    let fresh = client.access_token(&handle).await.unwrap();
     assert_eq!(server.seen().len(), 3);
     client
-        .app_token_unlike(&handle, Some(&fresh))
+        .access_token_unlike(&handle, Some(&fresh))
         .await
         .unwrap();
     client
-        .app_token_unlike(&handle, Some(&fresh))
+        .access_token_unlike(&handle, Some(&fresh))
         .await
         .unwrap();
     assert_eq!(server.seen().len(), 4, "a refused token is replaced once");
@@ -264,8 +303,8 @@ async fn connections_never_share_a_token() {
     let server = ScriptedServer::start(|_seen, before| token(before, &json!([]))).await;
     let client = client(&server.origin, with_secret(), &still());
     let (one, other) = (handle(), handle());
-    let first = client.app_token(&one).await.unwrap();
-    let second = client.app_token(&other).await.unwrap();
+    let first = client.access_token(&one).await.unwrap();
+    let second = client.access_token(&other).await.unwrap();
     assert_ne!(first.text().expose(), second.text().expose());
 }
 
@@ -292,9 +331,9 @@ async fn roles_are_shown_when_they_can_be_read() {
         );
         let server = ScriptedServer::start(move |_seen, _before| answer.clone()).await;
         let client = client(&server.origin, with_secret(), &still());
-        let token = client.app_token(&handle()).await.unwrap();
+        let token = client.access_token(&handle()).await.unwrap();
         let read = token
-            .roles()
+            .permissions()
             .map(|roles| roles.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(read, roles);
     }
@@ -309,14 +348,14 @@ async fn passing_failures_are_met_again_and_refusals_are_not() {
     })
     .await;
     client(&server.origin, with_secret(), &still())
-        .app_token(&handle())
+        .access_token(&handle())
         .await
         .unwrap();
     assert_eq!(server.seen().len(), 3);
 
     let down = ScriptedServer::start(|_seen, _before| Answer::json(503, "")).await;
     let error = client(&down.origin, with_secret(), &still())
-        .app_token(&handle())
+        .access_token(&handle())
         .await
         .unwrap_err();
     assert!(matches!(error, TokenError::Refused(error) if error.status == Some(503)));
@@ -326,7 +365,7 @@ async fn passing_failures_are_met_again_and_refusals_are_not() {
     let refusing = ScriptedServer::start(move |_seen, _before| Answer::json(401, &refusal)).await;
     let client = client(&refusing.origin, with_secret(), &still());
     let handle = handle();
-    let asked = (0..8).map(|_| client.app_token(&handle));
+    let asked = (0..8).map(|_| client.access_token(&handle));
     for outcome in futures_util::future::join_all(asked).await {
         assert!(
             matches!(outcome, Err(TokenError::Refused(error)) if error.aadsts == Some(7_000_222))
@@ -337,30 +376,18 @@ async fn passing_failures_are_met_again_and_refusals_are_not() {
         1,
         "those who waited share the refusal"
     );
-    client.app_token(&handle).await.unwrap_err();
+    client.access_token(&handle).await.unwrap_err();
     assert_eq!(refusing.seen().len(), 2, "those who come later ask anew");
 }
 
 #[tokio::test]
 async fn a_certificate_proves_the_registration_by_an_assertion() {
-    let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
-    let pkcs8: Pkcs8V1Der<'_> = key.as_der().unwrap();
-    let block = |label: &str, der: &[u8]| {
-        format!(
-            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-            STANDARD.encode(der)
-        )
-    };
-    let pem = format!(
-        "{}{}",
-        block("CERTIFICATE", b"a certificate"),
-        block("PRIVATE KEY", pkcs8.as_ref())
-    );
-    let credential = ClientCredential::with_certificate(CLIENT.to_owned(), &secret(&pem)).unwrap();
-    assert!(!format!("{credential:?}").contains(&STANDARD.encode(pkcs8.as_ref())));
+    let made = first();
+    let credential =
+        ClientCredential::with_certificate(CLIENT.to_owned(), &secret(&made.pem())).unwrap();
     let server = ScriptedServer::start(|_seen, before| token(before, &json!([]))).await;
     client(&server.origin, credential, &still())
-        .app_token(&handle())
+        .access_token(&handle())
         .await
         .unwrap();
 
@@ -374,13 +401,13 @@ async fn a_certificate_proves_the_registration_by_an_assertion() {
     );
     let assertion = seen.field("client_assertion").unwrap();
     let header = jsonwebtoken::decode_header(&assertion).unwrap();
-    let thumbprint = digest::digest(&digest::SHA256, b"a certificate");
     assert_eq!(header.alg, jsonwebtoken::Algorithm::PS256);
-    assert_eq!(header.x5t_s256, Some(URL_SAFE_NO_PAD.encode(thumbprint)));
-    let public: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
-    let public =
-        jsonwebtoken::DecodingKey::from_rsa_pem(block("PUBLIC KEY", public.as_ref()).as_bytes())
-            .unwrap();
+    // As openssl computes it.
+    assert_eq!(
+        header.x5t_s256.as_deref(),
+        Some("ujgeazSCnPMHU2TcXd3q25VUeqSWu_glRzqCfTz0lzs")
+    );
+    let public = jsonwebtoken::DecodingKey::from_rsa_pem(FIRST_PUBLIC_KEY.as_bytes()).unwrap();
     let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::PS256);
     validation.validate_exp = false;
     validation.set_audience(&[format!("{}/{TENANT}/oauth2/v2.0/token", server.origin)]);
@@ -395,19 +422,63 @@ async fn a_certificate_proves_the_registration_by_an_assertion() {
         (claims["iat"].as_i64(), claims["exp"].as_i64()),
         (Some(NOW), Some(NOW + 540))
     );
+}
 
-    for broken in [
-        "",
-        &block("CERTIFICATE", b"c"),
-        &block("PRIVATE KEY", pkcs8.as_ref()),
-        "-----BEGIN CERTIFICATE-----",
-    ] {
-        assert!(ClientCredential::with_certificate(CLIENT.to_owned(), &secret(broken)).is_err());
-    }
-    let wrong = format!(
-        "{}{}",
-        block("CERTIFICATE", b"c"),
-        block("PRIVATE KEY", b"no key")
+/// A token endpoint at which of two certificates only the older one is registered.
+async fn without_the_newest() -> (ScriptedServer, ClientCredential) {
+    let server = ScriptedServer::start(|seen, before| {
+        let assertion = seen.field("client_assertion").unwrap();
+        let header = jsonwebtoken::decode_header(&assertion).unwrap();
+        if header.x5t_s256.as_deref() == Some("ujgeazSCnPMHU2TcXd3q25VUeqSWu_glRzqCfTz0lzs") {
+            token(before, &json!([]))
+        } else {
+            Answer::json(
+                401,
+                json!({"error": "invalid_client", "error_codes": [700_027]}),
+            )
+        }
+    })
+    .await;
+    let pem = format!("{}{}", second().pem(), first().pem());
+    let credential = ClientCredential::with_certificate(CLIENT.to_owned(), &secret(&pem)).unwrap();
+    (server, credential)
+}
+
+#[tokio::test]
+async fn the_next_certificate_is_tried_at_once_when_the_newest_is_not_registered() {
+    let (server, credential) = without_the_newest().await;
+    let client = client(&server.origin, credential.clone(), &still());
+    client.access_token(&handle()).await.unwrap();
+    assert_eq!(server.seen().len(), 2, "refused once, then accepted");
+    client.access_token(&handle()).await.unwrap();
+    assert_eq!(server.seen().len(), 3, "what worked is used first");
+    let status = credential.status(DateTime::from_timestamp(NOW, 0).unwrap());
+    assert_eq!((status.refusal, status.refused), (None, 1));
+}
+
+#[tokio::test]
+async fn c19_a_code_whose_certificate_was_refused_is_not_sent_again() {
+    let (server, credential) = without_the_newest().await;
+    let client = client(&server.origin, credential, &still());
+    let (code, verifier) = (secret("c0de"), secret("verifier"));
+    let redeemed = client.redeem_code(tenant(), &code, &verifier).await;
+    assert!(
+        matches!(redeemed, Err(ExchangeError::Refused(error)) if error.aadsts == Some(700_027))
     );
-    assert!(ClientCredential::with_certificate(CLIENT.to_owned(), &secret(&wrong)).is_err());
+    assert_eq!(server.seen().len(), 1);
+    client.access_token(&handle()).await.unwrap();
+    assert_eq!(server.seen().len(), 2, "the refusal is remembered");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_refused_and_alone_is_sent_once() {
+    let (server, _) = without_the_newest().await;
+    let pem = secret(&second().pem());
+    let credential = ClientCredential::with_certificate(CLIENT.to_owned(), &pem).unwrap();
+    let client = client(&server.origin, credential.clone(), &still());
+    client.access_token(&handle()).await.unwrap_err();
+    assert_eq!(server.seen().len(), 1);
+    let now = DateTime::from_timestamp(NOW, 0).unwrap();
+    let refusal = credential.status(now).refusal.unwrap();
+    assert_eq!((refusal.since, refusal.aadsts), (now, Some(700_027)));
 }

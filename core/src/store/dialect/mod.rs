@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::{Conn, Global, Scoped, StoreError, types::StoredUuid};
 use crate::{
-    ids::{OrgId, TenantId, WorkItemId},
+    ids::{ConnectionId, OrgId, TenantId, WorkItemId},
     names::without_nul,
 };
 
@@ -250,4 +250,25 @@ pub(crate) fn lease_is_held(
         Conn::Sqlite(conn) => sqlite::lease_is_held(conn, id, fence),
         Conn::Postgres(conn) => postgres::lease_is_held(conn, id, fence),
     }
+}
+
+/// A wish to exchange the refresh token of a connection alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hold {
+    pub(crate) connection: ConnectionId,
+    pub(crate) owner: StoredUuid,
+    /// The version that was read.
+    pub(crate) generation: i64,
+    /// Of database time.
+    pub(crate) seconds: i32,
+}
+
+/// Holds a credential that nobody holds. False: somebody does, or the version is another one.
+pub(crate) fn hold_credential(tx: &mut Scoped<'_>, hold: &Hold) -> Result<bool, StoreError> {
+    let org = tx.org();
+    let rows = match &mut tx.conn {
+        Conn::Sqlite(conn) => sqlite::hold_credential(conn, org, hold),
+        Conn::Postgres(conn) => postgres::hold_credential(conn, org, hold),
+    }?;
+    Ok(rows == 1)
 }

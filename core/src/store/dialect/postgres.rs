@@ -5,7 +5,7 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Integer, Nullable, Text},
 };
 
-use super::{Claimed, FoundObject, MemberRow, NewWork, ObjectRow, Target};
+use super::{Claimed, FoundObject, Hold, MemberRow, NewWork, ObjectRow, Target};
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
     store::{
@@ -233,4 +233,22 @@ pub(super) fn lease_is_held(
     .get_result(conn)
     .optional()?;
     Ok(row.is_some_and(|row| row.held))
+}
+
+pub(super) fn hold_credential(
+    conn: &mut PgConnection,
+    org: OrgId,
+    hold: &Hold,
+) -> Result<usize, StoreError> {
+    Ok(sql_query(
+        "UPDATE connection_credentials SET held_by = $1, held_until = now() + make_interval(secs => $2) \
+         WHERE org_id = $3 AND connection_id = $4 AND generation = $5 \
+            AND (held_until IS NULL OR held_until < now())",
+    )
+    .bind::<DbUuid, _>(hold.owner)
+    .bind::<Integer, _>(hold.seconds)
+    .bind::<DbUuid, _>(org)
+    .bind::<DbUuid, _>(hold.connection)
+    .bind::<BigInt, _>(hold.generation)
+    .execute(conn)?)
 }

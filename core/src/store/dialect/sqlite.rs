@@ -10,7 +10,7 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use super::{Claimed, FoundObject, MemberRow, NewWork, ObjectRow, Target};
+use super::{Claimed, FoundObject, Hold, MemberRow, NewWork, ObjectRow, Target};
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
     store::{
@@ -328,4 +328,25 @@ pub(super) fn lease_is_held(
     .get_result(conn)
     .optional()?;
     Ok(row.is_some_and(|row| row.held))
+}
+
+pub(super) fn hold_credential(
+    conn: &mut SqliteConnection,
+    org: OrgId,
+    hold: &Hold,
+) -> Result<usize, StoreError> {
+    Ok(sql_query(concat!(
+        "UPDATE connection_credentials SET held_by = ?, held_until = ",
+        now!(),
+        " + ? * 1000000 WHERE org_id = ? AND connection_id = ? AND generation = ? \
+         AND (held_until IS NULL OR held_until < ",
+        now!(),
+        ")"
+    ))
+    .bind::<DbUuid, _>(hold.owner)
+    .bind::<Integer, _>(hold.seconds)
+    .bind::<DbUuid, _>(org)
+    .bind::<DbUuid, _>(hold.connection)
+    .bind::<BigInt, _>(hold.generation)
+    .execute(conn)?)
 }

@@ -13,13 +13,14 @@ use super::mailboxes::{mailbox_key, parse, write};
 use crate::{
     inventory::{self, ObjectKind, Plans, documents::Mailbox},
     microsoft::{
+        connection::Grant,
         graph::{GraphPath, GraphSession},
         graph_error::GraphError,
         meter::Meter,
         page::read_object,
         throttle::Workload,
     },
-    sync::{checkpoint::Position, error::SyncError, step::Step},
+    sync::{checkpoint::Position, error::SyncError, run::Warning, step::Step},
 };
 
 /// Mailboxes asked for between two commits.
@@ -114,7 +115,12 @@ pub(super) async fn read_all(
                 (true, _) | (_, None) => behind_all,
             };
             let mut found = BTreeMap::new();
-            for (candidate, purpose) in ask(&step.run.graph, part, &step.meter).await? {
+            let asked = ask(&step.run.graph, part, &step.meter).await?;
+            let has_none = step.checkpoint().is_none_or(|done| done.read == 0);
+            if has_none && asked.reaches_nobody(&step.run.graph) {
+                return Err(SyncError::Skipped(not_reached()));
+            }
+            for (candidate, purpose) in asked.purposes {
                 if let Some(purpose) = purpose {
                     let mailbox = candidate.into_mailbox(purpose);
                     found.insert(mailbox_key(&mailbox), mailbox);
@@ -134,13 +140,37 @@ pub(super) async fn read_all(
     Ok(())
 }
 
-/// Asks for the purpose of each of these mailboxes; `None` where there is no mailbox, or one that a
-/// policy of the tenant hides from us.
+/// What the settings of some mailboxes say.
+pub(in crate::sync) struct Asked<T> {
+    /// The purpose of each; `None` where there is no mailbox, or one that is hidden from us.
+    pub(in crate::sync) purposes: Vec<(T, Option<String>)>,
+    /// How many are hidden from us.
+    refused: usize,
+}
+
+impl<T> Asked<T> {
+    /// Whether every one is hidden from a tenant's own administrator: the delegated permission may be
+    /// worth no more than the administrator's own mailbox.
+    pub(in crate::sync) fn reaches_nobody(&self, graph: &GraphSession) -> bool {
+        let is_person = graph.grant() == Some(Grant::Delegated);
+        is_person && self.refused > 0 && self.refused == self.purposes.len()
+    }
+}
+
+fn not_reached() -> Warning {
+    Warning::new(
+        "mailboxesNotReached",
+        "The usage report does not name the mailboxes, and the administrator's own sign-in does not reach the settings of other people's mailboxes.",
+        "Show names in the usage reports (Microsoft 365 admin center, Settings, Org settings, Reports), or connect the tenant by adminConsent.",
+    )
+}
+
+/// Asks for the purpose of each of these mailboxes.
 pub(in crate::sync) async fn ask<T>(
     graph: &GraphSession,
     users: Vec<(Uuid, T)>,
     meter: &Meter,
-) -> Result<Vec<(T, Option<String>)>, SyncError> {
+) -> Result<Asked<T>, SyncError> {
     #[derive(Deserialize)]
     struct UserPurpose {
         value: Option<String>,
@@ -157,20 +187,24 @@ pub(in crate::sync) async fn ask<T>(
         })
         .collect();
     let outcomes = graph.batch(items, Workload::Outlook, meter).await?;
-    outcomes
-        .into_iter()
-        .map(|(user, outcome)| match outcome {
-            Ok(body) => Ok((user, read_object::<UserPurpose>(&body)?.value)),
+    let mut refused = 0;
+    let mut purposes = Vec::with_capacity(outcomes.len());
+    for (user, outcome) in outcomes {
+        let purpose = match outcome {
+            Ok(body) => read_object::<UserPurpose>(&body)?.value,
             Err(
                 GraphError::NotFound(_) | GraphError::NotLicensed(_) | GraphError::NotApplicable(_),
-            ) => Ok((user, None)),
+            ) => None,
             // An application access policy of Exchange hides single mailboxes.
             Err(GraphError::AccessDenied(refusal))
                 if refusal.code.eq_ignore_ascii_case("ErrorAccessDenied") =>
             {
-                Ok((user, None))
+                refused += 1;
+                None
             }
-            Err(error) => Err(error.into()),
-        })
-        .collect()
+            Err(error) => return Err(error.into()),
+        };
+        purposes.push((user, purpose));
+    }
+    Ok(Asked { purposes, refused })
 }

@@ -175,6 +175,14 @@ pub(super) fn secret_is_expired(cloud: &Cloud, client_id: &str) -> bool {
     expired.contains(client_id)
 }
 
+/// Takes a certificate of an app back: assertions by it are refused from now on.
+pub fn remove_certificate(cloud: &Cloud, client_id: &str, certificate_pem: &str) {
+    let mut certificates = cloud.login.certificates.lock().expect("certificates");
+    if let Some(of_app) = certificates.get_mut(client_id) {
+        of_app.retain(|registered| registered.pem != certificate_pem);
+    }
+}
+
 /// The resource id of Graph in the cloud that is played.
 pub fn graph_resource(cloud: &Cloud) -> &'static str {
     cloud.played().graph_resource()

@@ -35,8 +35,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 pub use controls::{
     AppTokenForm, Endpoint, Forgery, LoginState, expire_certificate, expire_secret, graph_resource,
-    register_certificate, roll_keys, script_error, secret_id, set_app_token_form, set_consent_lag,
-    set_id_token_forge, set_token_answer_forge,
+    register_certificate, remove_certificate, roll_keys, script_error, secret_id,
+    set_app_token_form, set_consent_lag, set_id_token_forge, set_token_answer_forge,
 };
 pub use errors::Failure;
 pub use incoming::{Authority, CONSUMER_TENANT};

@@ -1,20 +1,27 @@
-//! The secrets of a connection attempt under its own data key.
+//! The data key of each connection, and what is sealed under it.
 
-use super::{error::ConsentError, model::Connection};
+use super::model::CredentialKind;
 use crate::{
     ids::{AuthorizationRequestId, ConnectionId, OrgId, TenantId},
     secrets::{DataKey, Purpose, SecretKind, SecretText, Vault, VaultContext, VaultError},
 };
 
-/// What is sealed for a connection attempt, and in which row it stands.
+/// What is sealed for a connection, and in which row it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sealed {
+pub(crate) enum Sealed {
     /// The token of its link.
     Link,
     /// The nonce of a sign-in.
     Nonce(AuthorizationRequestId),
     /// The PKCE verifier of a sign-in.
     Verifier(AuthorizationRequestId),
+    /// What it authenticates with.
+    Credential {
+        /// Of which kind.
+        kind: CredentialKind,
+        /// The version of the row.
+        generation: i64,
+    },
 }
 
 impl Sealed {
@@ -23,26 +30,29 @@ impl Sealed {
             Self::Link => SecretKind::LinkToken,
             Self::Nonce(_) => SecretKind::FlowNonce,
             Self::Verifier(_) => SecretKind::FlowVerifier,
+            Self::Credential { kind, .. } => kind.secret_kind(),
         }
     }
 
-    /// The random half of the row's id, so that nothing opens in another row of the same connection.
+    /// The random half of the row's id, so that nothing opens in another row of the same connection; of
+    /// a credential the version, so that none opens in the place of a later one.
     const fn generation(self) -> u64 {
         match self {
             Self::Link => 0,
             Self::Nonce(row) | Self::Verifier(row) => row.as_uuid().as_u64_pair().1,
+            Self::Credential { generation, .. } => generation.unsigned_abs(),
         }
     }
 }
 
-/// Makes and opens the data keys of connection attempts.
+/// Makes and opens the data keys of connections. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Sealing {
+pub struct ConnectionKeys {
     vault: Vault,
 }
 
-/// The data key of one connection attempt.
-pub(super) struct ConnectionKey<'a> {
+/// The data key of one connection.
+pub(crate) struct ConnectionKey<'a> {
     vault: &'a Vault,
     key: DataKey,
     place: Place,
@@ -57,6 +67,11 @@ struct Place {
 }
 
 impl Place {
+    /// Where the data key itself belongs: kind and generation are no part of it.
+    fn of_key(self) -> VaultContext {
+        self.context(SecretKind::LinkToken, 0)
+    }
+
     fn context(self, kind: SecretKind, generation: u64) -> VaultContext {
         VaultContext {
             org: self.org,
@@ -69,13 +84,14 @@ impl Place {
     }
 }
 
-impl Sealing {
-    pub(super) fn new(vault: Vault) -> Self {
+impl ConnectionKeys {
+    /// The keys that this vault wraps.
+    pub fn new(vault: Vault) -> Self {
         Self { vault }
     }
 
     /// A fresh data key, and its wrapped form for the database.
-    pub(super) fn new_key(
+    pub(crate) fn new_key(
         &self,
         org: OrgId,
         connection: ConnectionId,
@@ -86,39 +102,29 @@ impl Sealing {
             connection,
             tenant,
         };
-        let (key, wrapped) = self
-            .vault
-            .new_data_key(&place.context(SecretKind::LinkToken, 0))?;
-        Ok((
-            ConnectionKey {
-                vault: &self.vault,
-                key,
-                place,
-            },
-            wrapped,
-        ))
+        let (key, wrapped) = self.vault.new_data_key(&place.of_key())?;
+        let key = ConnectionKey {
+            vault: &self.vault,
+            key,
+            place,
+        };
+        Ok((key, wrapped))
     }
 
-    /// The data key of a stored connection.
-    pub(super) fn key_of(
+    /// The data key of a stored connection, from its wrapped form.
+    pub(crate) fn unwrap(
         &self,
         org: OrgId,
-        connection: &Connection,
-    ) -> Result<ConnectionKey<'_>, ConsentError> {
-        let wrapped = connection
-            .data_key
-            .as_deref()
-            .ok_or(ConsentError::InvalidState)?;
+        connection: ConnectionId,
+        tenant: TenantId,
+        wrapped: &[u8],
+    ) -> Result<ConnectionKey<'_>, VaultError> {
         let place = Place {
             org,
-            connection: connection.id,
-            tenant: connection.tenant,
+            connection,
+            tenant,
         };
-        let context = place.context(SecretKind::LinkToken, 0);
-        let key = self
-            .vault
-            .unwrap_data_key(&context, wrapped)
-            .map_err(VaultError::from)?;
+        let key = self.vault.unwrap_data_key(&place.of_key(), wrapped)?;
         Ok(ConnectionKey {
             vault: &self.vault,
             key,
@@ -128,7 +134,7 @@ impl Sealing {
 }
 
 impl ConnectionKey<'_> {
-    pub(super) fn seal(&self, what: Sealed, secret: &SecretText) -> Result<Vec<u8>, VaultError> {
+    pub(crate) fn seal(&self, what: Sealed, secret: &SecretText) -> Result<Vec<u8>, VaultError> {
         self.vault.seal(
             &self.key,
             &self.place.context(what.kind(), what.generation()),
@@ -136,7 +142,7 @@ impl ConnectionKey<'_> {
         )
     }
 
-    pub(super) fn open(&self, what: Sealed, sealed: &[u8]) -> Result<SecretText, VaultError> {
+    pub(crate) fn open(&self, what: Sealed, sealed: &[u8]) -> Result<SecretText, VaultError> {
         let context = self.place.context(what.kind(), what.generation());
         Ok(self.vault.open(&self.key, &context, sealed)?)
     }

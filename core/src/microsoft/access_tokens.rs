@@ -1,4 +1,4 @@
-//! App-only tokens, kept in memory only and shared by all who read a connection.
+//! Access tokens of connections, kept in memory only and shared by all who read one (V12).
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,11 @@ use crate::{
     clock::Clock,
     ids::ConnectionId,
     microsoft::{
-        aadsts::MicrosoftError, client_credential::CredentialError, token_answer::TokenAnswer,
+        aadsts::MicrosoftError,
+        client_credential::CredentialError,
+        consent_doctor::{self, Retry},
+        credential_source::SourceError,
+        token_answer::TokenAnswer,
     },
     outbound::OutboundError,
     secrets::SecretText,
@@ -29,26 +33,44 @@ const FIRST_SWEEP: usize = 256;
 
 /// A token for Microsoft Graph of one connection.
 #[derive(Debug)]
-pub struct AppToken {
+pub struct AccessToken {
     text: SecretText,
-    roles: Option<Vec<String>>,
+    permissions: Option<Vec<String>>,
     renew_at: DateTime<Utc>,
 }
 
-impl AppToken {
+impl AccessToken {
     /// The token, for the Authorization header.
     pub(crate) fn text(&self) -> &SecretText {
         &self.text
     }
 
-    /// The application permissions the token says it carries, for display only: `None` when it
-    /// cannot be read, empty when it names none, as right after a consent.
-    pub fn roles(&self) -> Option<&[String]> {
-        self.roles.as_deref()
+    /// The permissions the token says it carries, app roles or delegated scopes, for display only:
+    /// `None` when it cannot be read, empty when it names none, as right after a consent.
+    pub fn permissions(&self) -> Option<&[String]> {
+        self.permissions.as_deref()
+    }
+
+    /// What an answer of the token endpoint gave at this moment.
+    pub(super) fn of(answer: TokenAnswer, now: DateTime<Utc>) -> Self {
+        let lifetime = answer.expires_in.unwrap_or(UNTOLD_LIFETIME);
+        // At four fifths of its life, so that no request is sent with a token about to end.
+        let usable = chrono::TimeDelta::from_std(lifetime.mul_f64(0.8)).unwrap_or_default();
+        let text = SecretText::new(answer.access_token.into_secret());
+        // An answer about a person names the scopes; what a token itself names comes second.
+        let scopes = answer.scopes.map(|scopes| {
+            let names = scopes.iter().map(|scope| scope.as_str().to_owned());
+            names.collect()
+        });
+        Self {
+            permissions: scopes.or_else(|| named_permissions(text.expose())),
+            text,
+            renew_at: now + usable,
+        }
     }
 }
 
-/// Why there is no app-only token.
+/// Why there is no access token.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TokenError {
     /// Microsoft refused; the consent doctor knows more.
@@ -57,16 +79,37 @@ pub enum TokenError {
     /// The token endpoint could not be reached or did not answer.
     #[error("token endpoint unavailable")]
     Unavailable(#[source] Arc<OutboundError>),
+    /// The token endpoint took too long.
+    #[error("token endpoint took too long")]
+    TimedOut,
     /// An answer that is no token.
     #[error("token answer could not be read")]
     UnexpectedAnswer,
-    /// Our own certificate does not sign.
+    /// The certificate does not sign.
     #[error("client credential cannot be used")]
     Credential(#[source] CredentialError),
+    /// The stored credential of the connection cannot be had.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+impl TokenError {
+    /// Whether the same may succeed later with nothing changed.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused(error) => consent_doctor::diagnose(error).retry == Retry::Automatic,
+            Self::Unavailable(_)
+            | Self::TimedOut
+            | Self::Source(SourceError::Unavailable(_) | SourceError::Busy) => true,
+            Self::UnexpectedAnswer
+            | Self::Credential(_)
+            | Self::Source(SourceError::Gone | SourceError::Unreadable) => false,
+        }
+    }
 }
 
 /// One slot for each connection. The slot's lock makes the minting single-flight.
-pub(crate) struct AppTokenCache {
+pub(crate) struct AccessTokenCache {
     clock: Clock,
     slots: Mutex<Slots>,
 }
@@ -78,12 +121,12 @@ struct Slots {
 
 #[derive(Default)]
 struct Slot {
-    token: Option<Arc<AppToken>>,
+    token: Option<Arc<AccessToken>>,
     /// When minting failed last, so that those who waited for it share its outcome.
     failure: Option<(Instant, TokenError)>,
 }
 
-impl AppTokenCache {
+impl AccessTokenCache {
     pub(crate) fn new(clock: Clock) -> Self {
         let slots = Slots {
             by_connection: HashMap::new(),
@@ -99,9 +142,9 @@ impl AppTokenCache {
     pub(crate) async fn get<F>(
         &self,
         connection: ConnectionId,
-        refused: Option<&Arc<AppToken>>,
+        refused: Option<&Arc<AccessToken>>,
         mint: impl FnOnce() -> F,
-    ) -> Result<Arc<AppToken>, TokenError>
+    ) -> Result<Arc<AccessToken>, TokenError>
     where
         F: Future<Output = Result<TokenAnswer, TokenError>>,
     {
@@ -123,7 +166,7 @@ impl AppTokenCache {
         slot.failure = None;
         match mint().await {
             Ok(answer) => {
-                let token = Arc::new(self.token(answer));
+                let token = Arc::new(AccessToken::of(answer, self.clock.now()));
                 slot.token = Some(Arc::clone(&token));
                 Ok(token)
             }
@@ -137,18 +180,6 @@ impl AppTokenCache {
     /// Drops a connection's token.
     pub(crate) fn forget(&self, connection: ConnectionId) {
         self.locked().by_connection.remove(&connection);
-    }
-
-    fn token(&self, answer: TokenAnswer) -> AppToken {
-        let lifetime = answer.expires_in.unwrap_or(UNTOLD_LIFETIME);
-        // At four fifths of its life, so that no request is sent with a token about to end.
-        let usable = chrono::TimeDelta::from_std(lifetime.mul_f64(0.8)).unwrap_or_default();
-        let text = SecretText::new(answer.access_token.into_secret());
-        AppToken {
-            roles: roles(text.expose()),
-            text,
-            renew_at: self.clock.now() + usable,
-        }
     }
 
     fn slot(&self, connection: ConnectionId) -> Arc<tokio::sync::Mutex<Slot>> {
@@ -177,16 +208,21 @@ impl Slot {
     }
 }
 
-/// The `roles` of a token's payload. Graph's tokens are Microsoft's own business and may change
-/// their form: nothing is decided by what stands here.
-fn roles(token: &str) -> Option<Vec<String>> {
+/// The `roles` or the `scp` of a token's payload. Graph's tokens are Microsoft's own business and may
+/// change their form: nothing is decided by what stands here but what people are told, and whether a
+/// registration of the customer's own can do more than read.
+fn named_permissions(token: &str) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Payload {
         #[serde(default)]
         roles: Vec<String>,
+        #[serde(default)]
+        scp: String,
     }
     let payload = token.split('.').nth(1)?;
     let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    let payload: Payload = serde_json::from_slice(&payload).ok()?;
+    let mut payload: Payload = serde_json::from_slice(&payload).ok()?;
+    let scopes = payload.scp.split_whitespace().map(str::to_owned);
+    payload.roles.extend(scopes);
     Some(payload.roles)
 }
