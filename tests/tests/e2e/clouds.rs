@@ -1,6 +1,8 @@
 //! Microsoft's national clouds: one installation in each, from the first link to the end of a run, and
 //! tenants that live in another cloud.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tenantry_tests::{
     app::{TestApp, data_set},
@@ -138,6 +140,42 @@ on_both_databases! {
             }
             assert_eq!(asked(&app, "secureScores") == 0, cloud == NationalCloud::China, "{name}");
             assert_eq!(app.microsoft.cloud().violations(), Vec::<String>::new());
+        }
+    }
+
+    async fn g8_an_administrator_consents_to_scopes_by_the_clouds_own_name(backend: Backend) {
+        for (name, cloud) in CLOUDS {
+            let app = installation(backend, name, cloud).await;
+            let tenant = app.microsoft.add_tenant(seed("Delegating").users(40));
+            let customer = app.owner.create_customer("Delegating").await;
+            let body = json!({"customerId": customer, "tenant": tenant.domains[0], "connectionType": "delegated"});
+            let started = app.owner.post("/tenants/connect", &body).await.expect(201).json();
+            let url = url::Url::parse(text(&started, "microsoftUrl")).unwrap();
+            let (_, scope) = url.query_pairs().into_owned().find(|(name, _)| name == "scope").unwrap();
+            // Only in the global cloud does a name without a resource mean Graph.
+            let prefix = match cloud {
+                NationalCloud::Global => String::new(),
+                _ => format!("{}/", cloud.graph_resource()),
+            };
+            let permissions = asked_for(cloud).into_iter().map(|name| format!("{prefix}{name}"));
+            let of_openid = ["openid", "profile", "offline_access"].map(str::to_owned);
+            let expected: BTreeSet<String> = permissions.chain(of_openid).collect();
+            let asked: BTreeSet<String> = scope.split(' ').map(str::to_owned).collect();
+            assert_eq!(asked, expected, "{name}");
+
+            let page = walk(text(&started, "authorizationUrl")).await;
+            assert_eq!(page.status, 200, "{name}: {page}");
+            let status = app.owner.wait_for_run(tenant.id).await;
+            assert_eq!(status["status"], "connected", "{name}: {status:#}");
+            let mut expected = expected_states(cloud);
+            if cloud != NationalCloud::Global {
+                // The second source of mailboxes is closed to an administrator's own sign-in.
+                expected["mailboxes"] = json!(["skipped", "mailboxesNotReached"]);
+                let action = data_set(&status, "mailboxes")["warning"]["action"].as_str().unwrap();
+                assert!(!action.contains("usage report"), "{name}: {action}");
+            }
+            assert_eq!(states(&status), expected, "{name}");
+            assert_eq!(status["run"]["state"], "completed", "{name}: {status:#}");
         }
     }
 
