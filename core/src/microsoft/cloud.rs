@@ -332,6 +332,23 @@ impl CloudProfile {
         }
     }
 
+    /// Whether this cloud may lack the list of a data set although [`offers`](Self::offers) says it is
+    /// there: services of the national clouds arrive late and are withdrawn, and Microsoft's metadata
+    /// describes both US Government clouds as one. A first request for such a list that is refused with
+    /// 400, 404 or 501 means "not available" there.
+    pub fn may_lack(&self, data_set: DataSet) -> bool {
+        let everywhere = self.cloud == MicrosoftCloud::Global;
+        match data_set {
+            DataSet::SecureScores | DataSet::Devices => !everywhere,
+            // Mailboxes have a second source, and no tenant is without the others.
+            DataSet::Organization
+            | DataSet::Users
+            | DataSet::Groups
+            | DataSet::Licenses
+            | DataSet::Mailboxes => false,
+        }
+    }
+
     /// Whether a report may be fetched from an address that Graph redirected to: `https` under the
     /// cloud's report domain, or this machine when Graph itself is overridden to it.
     pub(crate) fn trusts_report_host(&self, url: &Url) -> bool {
@@ -491,6 +508,33 @@ mod tests {
                 .as_str(),
             "https://login.example"
         );
+    }
+
+    #[test]
+    fn g8_each_cloud_offers_what_microsofts_metadata_has_there() {
+        for (cloud, scores, reports, may_lack) in [
+            (MicrosoftCloud::Global, true, true, false),
+            (MicrosoftCloud::UsGov, true, false, true),
+            (MicrosoftCloud::UsGovDod, true, false, true),
+            (MicrosoftCloud::China, false, false, true),
+        ] {
+            let profile = CloudProfile::new(cloud, None, None).unwrap();
+            assert_eq!(profile.has(CloudService::UsageReports), reports, "{cloud}");
+            for data_set in DataSet::ALL {
+                let is_score = data_set == DataSet::SecureScores;
+                assert_eq!(
+                    profile.offers(data_set),
+                    scores || !is_score,
+                    "{cloud} {data_set}"
+                );
+                let optional = is_score || data_set == DataSet::Devices;
+                assert_eq!(
+                    profile.may_lack(data_set),
+                    may_lack && optional,
+                    "{cloud} {data_set}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -508,13 +508,17 @@ async fn finish(context: &RunContext) -> Result<(), SyncError> {
         .await
 }
 
-/// The verdict over the data sets: it follows from them and from nothing else.
+/// The verdict over the data sets: it follows from them and from nothing else. What nobody can act on,
+/// such as a report that a national cloud does not have, leaves a run complete.
 fn final_state(run: &SyncRun) -> RunState {
     let any = |state| run.data_sets.iter().any(|set| set.state == state);
-    let warned = run
+    let completed = run
         .data_sets
         .iter()
-        .any(|set| set.state == DataSetState::Completed && set.warning.is_some());
+        .filter(|set| set.state == DataSetState::Completed);
+    let warned = completed
+        .filter_map(|set| set.warning.as_ref())
+        .any(|warning| warning.action.is_some());
     if any(DataSetState::Failed) && !any(DataSetState::Completed) {
         RunState::Failed
     } else if any(DataSetState::Failed) || warned {

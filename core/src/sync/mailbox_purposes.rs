@@ -96,7 +96,7 @@ async fn fill(
             continue;
         }
         let asked = purposes::ask(&session, open, &meter).await?;
-        if asked.reaches_nobody(&session) {
+        if asked.reaches_nobody_else(&session) {
             tracing::info!(tenantId = %tenant, "the administrator's sign-in does not reach other people's mailboxes; their kinds stay unknown");
             return Ok(());
         }

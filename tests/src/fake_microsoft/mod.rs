@@ -8,6 +8,7 @@ pub mod faults;
 pub mod gate;
 pub mod graph;
 pub mod login;
+pub mod national;
 pub mod reports;
 pub mod request_log;
 pub mod seed;
@@ -189,6 +190,7 @@ impl Cloud {
             clock_offset_seconds: AtomicI64::new(0),
             moments: AtomicU64::new(0),
             budgets: Mutex::default(),
+            homes: RwLock::default(),
             login: login::LoginState::default(),
         }
     }

@@ -1,5 +1,7 @@
 //! The host that hands out report downloads. It must never see an Authorization.
 
+use std::time::Instant;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{self, Data},
@@ -66,6 +68,8 @@ async fn handle(request: HttpRequest, cloud: Data<Cloud>) -> HttpResponse {
         tenant,
         had_authorization,
         status: 0,
+        at: Instant::now(),
+        answered_at: None,
         batch: Vec::new(),
         form: None,
     });

@@ -6,13 +6,14 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, RwLock},
+    time::Instant,
 };
 
 use uuid::Uuid;
 
 use super::{
     directory::Directory, faults::Faults, gate::Gate, graph::throttle::Budgets, login::LoginState,
-    reports::ReportDownload,
+    national::Homes, reports::ReportDownload,
 };
 
 /// Resource id of Microsoft Graph.
@@ -56,6 +57,8 @@ pub struct Cloud {
     pub moments: std::sync::atomic::AtomicU64,
     /// Resource units that apps may use, where a test limits them.
     pub budgets: Mutex<Budgets>,
+    /// Which of Microsoft's clouds this is, and which tenants live in another.
+    pub homes: RwLock<Homes>,
     /// What only the login server keeps, and what tests have it do.
     pub login: LoginState,
 }
@@ -196,6 +199,10 @@ pub struct LoggedRequest {
     pub tenant: Option<Uuid>,
     pub had_authorization: bool,
     pub status: u16,
+    /// When it came, in real time.
+    pub at: Instant,
+    /// When it was answered; none while it is not.
+    pub answered_at: Option<Instant>,
     /// Items inside a `$batch`, as `METHOD url`.
     pub batch: Vec<String>,
     /// The form body of a token request with secret values replaced by `***`.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tenantry_tests::{
-    app::{CLIENT_ID, TestApp},
+    app::{CLIENT_ID, TestApp, data_set},
     database::Backend,
     fake_microsoft::{
         login::{self, Challenge, RefreshRotation},
@@ -339,5 +339,16 @@ on_both_databases! {
         assert_eq!(status["connectionError"]["code"], "signInExpired", "{status:#}");
         assert_eq!(events(&app.owner, "tenant.reauthorizationRequired").await.len(), 1);
         assert!(app.log().contains("an administrator has to connect the tenant again"), "an alert for the operator");
+    }
+
+    async fn mailboxes_that_the_sign_in_does_not_reach_are_skipped_and_not_taken_for_gone(backend: Backend) {
+        let app = TestApp::start(backend).await;
+        let tenant = app.microsoft.add_tenant(seed("Hidden").users(40).concealed_names(true));
+        let status = onboard(&app, &tenant).await;
+        // The administrator's own mailbox can be read; one mailbox is not the tenant's list.
+        let set = data_set(&status, "mailboxes");
+        assert_eq!((&set["state"], &set["warning"]["code"]), (&json!("skipped"), &json!("mailboxesNotReached")), "{set}");
+        assert!(set["warning"]["action"].as_str().unwrap().contains("usage reports"), "{set}");
+        assert_eq!(app.owner.list(&format!("/tenants/{}/mailboxes", tenant.id)).await, Vec::<Value>::new());
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod certificates;
+mod clouds;
 mod connect;
 mod consent;
 mod consent_refused;

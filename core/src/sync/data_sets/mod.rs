@@ -39,12 +39,9 @@ use crate::{
 /// Reads one data set to its end.
 pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
     if !step.run.graph.profile().offers(step.data_set) {
-        return Err(SyncError::Skipped(Warning::note(
-            "notOfferedByCloud",
-            format!("Microsoft does not offer {} in this cloud.", step.data_set),
-        )));
+        return Err(not_offered(step.data_set));
     }
-    match step.data_set {
+    let outcome = match step.data_set {
         DataSet::Organization => organization::read(step).await,
         DataSet::Users => users::read(step).await,
         DataSet::Groups => groups::read(step).await,
@@ -52,7 +49,34 @@ pub(super) async fn read(step: &Step) -> Result<(), SyncError> {
         DataSet::SecureScores => secure_scores::read(step).await,
         DataSet::Devices => devices::read(step).await,
         DataSet::Mailboxes => mailboxes::read(step).await,
+    };
+    outcome.map_err(|error| absent_from_cloud(step, error))
+}
+
+fn not_offered(data_set: DataSet) -> SyncError {
+    SyncError::Skipped(Warning::note(
+        "notOfferedByCloud",
+        format!("Microsoft does not offer {data_set} in this cloud."),
+    ))
+}
+
+/// The same error, or "not offered" where the very first request was refused as an unknown address is,
+/// in a cloud that may lack it. Behind the first page a refusal is about a link.
+fn absent_from_cloud(step: &Step, error: SyncError) -> SyncError {
+    let SyncError::Graph(GraphError::NotFound(refusal) | GraphError::Refused(refusal)) = &error
+    else {
+        return error;
+    };
+    let may_lack = step.run.graph.profile().may_lack(step.data_set);
+    let is_first = step.position() == Position::Start;
+    if !may_lack || !is_first || !matches!(refusal.status, 400 | 404 | 501) {
+        return error;
     }
+    tracing::info!(
+        tenantId = %step.run.tenant, dataset = %step.data_set, status = refusal.status, code = refusal.code,
+        "a data set is not offered in this cloud"
+    );
+    not_offered(step.data_set)
 }
 
 /// A GUID of Microsoft's; an object without one cannot be stored.

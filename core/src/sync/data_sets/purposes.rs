@@ -13,6 +13,7 @@ use super::mailboxes::{mailbox_key, parse, write};
 use crate::{
     inventory::{self, ObjectKind, Plans, documents::Mailbox},
     microsoft::{
+        cloud::CloudService,
         connection::Grant,
         graph::{GraphPath, GraphSession},
         graph_error::GraphError,
@@ -116,9 +117,10 @@ pub(super) async fn read_all(
             };
             let mut found = BTreeMap::new();
             let asked = ask(&step.run.graph, part, &step.meter).await?;
-            let has_none = step.checkpoint().is_none_or(|done| done.read == 0);
-            if has_none && asked.reaches_nobody(&step.run.graph) {
-                return Err(SyncError::Skipped(not_reached()));
+            let at_most_own = step.checkpoint().is_none_or(|done| done.read <= 1);
+            if at_most_own && asked.reaches_nobody_else(&step.run.graph) {
+                let has_reports = step.run.graph.profile().has(CloudService::UsageReports);
+                return Err(SyncError::Skipped(not_reached(has_reports)));
             }
             for (candidate, purpose) in asked.purposes {
                 if let Some(purpose) = purpose {
@@ -149,19 +151,31 @@ pub(in crate::sync) struct Asked<T> {
 }
 
 impl<T> Asked<T> {
-    /// Whether every one is hidden from a tenant's own administrator: the delegated permission may be
-    /// worth no more than the administrator's own mailbox.
-    pub(in crate::sync) fn reaches_nobody(&self, graph: &GraphSession) -> bool {
+    /// Whether a tenant's own administrator is shown no mailbox but perhaps one, and refused others: the
+    /// delegated permission is worth no more than the administrator's own mailbox.
+    pub(in crate::sync) fn reaches_nobody_else(&self, graph: &GraphSession) -> bool {
         let is_person = graph.grant() == Some(Grant::Delegated);
-        is_person && self.refused > 0 && self.refused == self.purposes.len()
+        let shown = self
+            .purposes
+            .iter()
+            .filter(|(_, purpose)| purpose.is_some());
+        is_person && self.refused > 0 && shown.count() <= 1
     }
 }
 
-fn not_reached() -> Warning {
+fn not_reached(has_reports: bool) -> Warning {
+    const CODE: &str = "mailboxesNotReached";
+    if has_reports {
+        return Warning::new(
+            CODE,
+            "The usage report does not name the mailboxes, and the administrator's own sign-in does not reach the settings of other people's mailboxes.",
+            "Show names in the usage reports (Microsoft 365 admin center, Settings, Org settings, Reports), or connect the tenant by adminConsent.",
+        );
+    }
     Warning::new(
-        "mailboxesNotReached",
-        "The usage report does not name the mailboxes, and the administrator's own sign-in does not reach the settings of other people's mailboxes.",
-        "Show names in the usage reports (Microsoft 365 admin center, Settings, Org settings, Reports), or connect the tenant by adminConsent.",
+        CODE,
+        "Microsoft offers no usage reports in this cloud, and the administrator's own sign-in does not reach the settings of other people's mailboxes.",
+        "Connect the tenant by adminConsent.",
     )
 }
 

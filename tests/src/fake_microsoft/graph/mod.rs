@@ -20,7 +20,10 @@ pub mod throttle;
 mod tokens;
 mod users;
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -75,6 +78,8 @@ async fn handle(request: HttpRequest, body: Bytes, cloud: Data<Cloud>) -> HttpRe
         tenant,
         had_authorization: headers.contains_key("authorization"),
         status: 0,
+        at: Instant::now(),
+        answered_at: None,
         batch: steps
             .iter()
             .map(|item| format!("{} {}", item.method, item.url))
@@ -263,6 +268,10 @@ fn charged(call: &Call<'_>, segments: &[&str]) -> Result<Answer, Answer> {
 }
 
 fn route(call: &Call<'_>, segments: &[&str]) -> Result<Answer, Answer> {
+    if call.cloud.played().lacks(segments) {
+        let segment = segments.last().copied().unwrap_or_default();
+        return Err(unknown_segment(call.ids, segment));
+    }
     match (call.method, segments) {
         ("POST", ["directoryObjects", "getByIds" | "microsoft.graph.getByIds"]) => {
             return objects::get_by_ids(call);

@@ -19,7 +19,7 @@ use crate::fake_microsoft::state::{Cloud, Decision, IssuedCode, Person, SignIn, 
 
 /// `GET /{tenant}/oauth2/v2.0/authorize`, and the POST of the account page.
 pub(super) fn answer(incoming: &Incoming<'_>) -> HttpResponse {
-    let authority = match incoming.authority() {
+    let authority = match incoming.authority_here() {
         Ok(authority) => authority,
         Err(failure) => return pages::failure(incoming.cloud, &failure),
     };

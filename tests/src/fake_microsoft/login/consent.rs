@@ -85,7 +85,7 @@ pub(super) fn answer(incoming: &Incoming<'_>, version: Version) -> HttpResponse 
 
 /// Everything that is refused here is refused on Microsoft's own page.
 fn check(incoming: &Incoming<'_>, version: Version) -> Result<(Arc<Tenant>, Request), Failure> {
-    let authority = incoming.authority()?;
+    let authority = incoming.authority_here()?;
     let parameters = &incoming.query;
     parameters.require_no_duplicates()?;
     let app = incoming.app(parameters)?;

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Mutex, RwLock,
+        Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -38,7 +38,6 @@ pub struct LoginState {
     pub(super) refresh_tokens: Mutex<RefreshTokens>,
     pub(super) policies: Mutex<Policies>,
     used_assertions: Mutex<HashSet<String>>,
-    graph_resource: RwLock<Option<String>>,
 }
 
 /// An id token about to be signed, for a test to spoil.
@@ -184,18 +183,9 @@ pub fn remove_certificate(cloud: &Cloud, client_id: &str, certificate_pem: &str)
     }
 }
 
-/// Has the stand-in play another national cloud: the resource id of its Graph, for example
-/// `https://graph.microsoft.us`.
-pub fn set_graph_resource(cloud: &Cloud, resource: &str) {
-    *cloud.login.graph_resource.write().expect("graph resource") = Some(resource.to_owned());
-}
-
-/// The resource id of Graph in this cloud.
-pub fn graph_resource(cloud: &Cloud) -> String {
-    let resource = cloud.login.graph_resource.read().expect("graph resource");
-    resource
-        .clone()
-        .unwrap_or_else(|| "https://graph.microsoft.com".to_owned())
+/// The resource id of Graph in the cloud that is played.
+pub fn graph_resource(cloud: &Cloud) -> &'static str {
+    cloud.played().graph_resource()
 }
 
 pub(super) fn keys_rolled(cloud: &Cloud) -> bool {

@@ -92,7 +92,7 @@ pub(super) fn answer(
         .map(ToString::to_string)
         .chain(permissions.iter().map(|name| format!("{resource}/{name}")))
         .collect();
-    let minted = mint::delegated(cloud, sign_in, &resource, permissions);
+    let minted = mint::delegated(cloud, sign_in, resource, permissions);
     let mut answer = json!({
         "token_type": "Bearer",
         "scope": shown.join(" "),

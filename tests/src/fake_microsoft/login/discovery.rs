@@ -4,13 +4,13 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
 use super::{
-    Authority, CONSUMER_TENANT, Endpoint,
-    controls::{self, scripted},
-    errors::Failure,
-    incoming::Incoming,
+    Authority, CONSUMER_TENANT, Endpoint, controls::scripted, errors::Failure, incoming::Incoming,
     keys,
 };
-use crate::fake_microsoft::state::{Cloud, Tenant};
+use crate::fake_microsoft::{
+    national::NationalCloud,
+    state::{Cloud, Tenant},
+};
 
 /// `GET /{tenant}/v2.0/.well-known/openid-configuration`.
 pub(super) fn metadata(incoming: &Incoming<'_>) -> HttpResponse {
@@ -21,13 +21,18 @@ pub(super) fn metadata(incoming: &Incoming<'_>) -> HttpResponse {
     let cloud = incoming.cloud;
     HttpResponse::Ok().json(match authority {
         Authority::Tenant(tenant) => of_tenant(cloud, &tenant),
-        Authority::Common => document(cloud, "common", "{tenantid}", Region::none()),
-        Authority::Organizations => document(cloud, "organizations", "{tenantid}", Region::none()),
+        Authority::Common => document(cloud, "common", "{tenantid}", &Place::of_cloud(cloud)),
+        Authority::Organizations => document(
+            cloud,
+            "organizations",
+            "{tenantid}",
+            &Place::of_cloud(cloud),
+        ),
         Authority::Consumers => document(
             cloud,
             "consumers",
             &CONSUMER_TENANT.to_string(),
-            Region::none(),
+            &Place::of_cloud(cloud),
         ),
     })
 }
@@ -62,42 +67,60 @@ fn resolve(incoming: &Incoming<'_>) -> Result<Authority, Failure> {
     }
 }
 
-/// Where a tenant lives, as its document tells.
-struct Region<'a> {
+/// Where a document's endpoints are, and where its tenant lives.
+struct Place<'a> {
+    origin: &'a str,
+    home: NationalCloud,
     scope: Option<&'a str>,
     sub_scope: Option<&'a str>,
 }
 
-impl Region<'_> {
-    fn none() -> Self {
+impl<'a> Place<'a> {
+    /// That of the cloud itself.
+    fn of_cloud(cloud: &'a Cloud) -> Self {
         Self {
+            origin: &cloud.login_origin,
+            home: cloud.played(),
             scope: None,
             sub_scope: None,
+        }
+    }
+
+    fn of_tenant(cloud: &'a Cloud, tenant: &'a Tenant) -> Self {
+        let home = cloud.home_of(tenant);
+        let told = tenant
+            .region_sub_scope
+            .as_deref()
+            .map(|sub_scope| (tenant.region_scope.as_str(), sub_scope));
+        let region = told.or(home.region());
+        let origin = if cloud.signs_in_here(tenant) {
+            cloud.login_origin.as_str()
+        } else {
+            home.login_origin()
+        };
+        Self {
+            origin,
+            home,
+            scope: region.map_or(Some(&tenant.region_scope), |(scope, _)| Some(scope)),
+            sub_scope: region.map(|(_, sub_scope)| sub_scope),
         }
     }
 }
 
 fn of_tenant(cloud: &Cloud, tenant: &Tenant) -> Value {
-    let region = Region {
-        scope: Some(&tenant.region_scope),
-        sub_scope: tenant.region_sub_scope.as_deref(),
-    };
     let id = tenant.id.to_string();
-    document(cloud, &id, &id, region)
+    document(cloud, &id, &id, &Place::of_tenant(cloud, tenant))
 }
 
-fn document(cloud: &Cloud, segment: &str, tenant: &str, region: Region<'_>) -> Value {
-    let base = format!("{}/{segment}", cloud.login_origin);
+fn document(cloud: &Cloud, segment: &str, tenant: &str, place: &Place<'_>) -> Value {
+    let base = format!("{}/{segment}", place.origin);
     // The names of the cloud stay Microsoft's, whatever host the stand-in has.
-    let graph_host = match (region.scope, region.sub_scope) {
-        (Some("USGov"), Some("DOD")) => "dod-graph.microsoft.us".to_owned(),
-        (Some("USGov"), _) => "graph.microsoft.us".to_owned(),
-        _ => controls::graph_resource(cloud).replace("https://", ""),
+    let home = match (place.scope, place.sub_scope) {
+        (Some("USGov"), Some("DOD")) => NationalCloud::UsGovDod,
+        (Some("USGov"), _) => NationalCloud::UsGov,
+        _ => place.home,
     };
-    let instance = match region.scope {
-        Some("USGov") => "microsoftonline.us",
-        _ => "microsoftonline.com",
-    };
+    let graph_host = home.graph_resource().replace("https://", "");
     let mut document = json!({
         "token_endpoint": format!("{base}/oauth2/v2.0/token"),
         "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
@@ -107,7 +130,7 @@ fn document(cloud: &Cloud, segment: &str, tenant: &str, region: Region<'_>) -> V
         "id_token_signing_alg_values_supported": ["RS256"],
         "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
-        "issuer": issuer(cloud, tenant),
+        "issuer": format!("{}/{tenant}/v2.0", place.origin),
         "request_uri_parameter_supported": false,
         "userinfo_endpoint": format!("{}/oidc/userinfo", cloud.graph_origin),
         "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
@@ -121,13 +144,13 @@ fn document(cloud: &Cloud, segment: &str, tenant: &str, region: Region<'_>) -> V
             "name", "tid", "ver", "at_hash", "c_hash", "email"
         ],
         "kerberos_endpoint": format!("{base}/kerberos"),
-        "tenant_region_scope": region.scope,
-        "cloud_instance_name": instance,
+        "tenant_region_scope": place.scope,
+        "cloud_instance_name": home.instance(),
         "cloud_graph_host_name": "graph.windows.net",
         "msgraph_host": graph_host,
         "rbac_url": "https://pas.windows.net",
     });
-    if let Some(sub_scope) = region.sub_scope {
+    if let Some(sub_scope) = place.sub_scope {
         document["tenant_region_sub_scope"] = json!(sub_scope);
     }
     document

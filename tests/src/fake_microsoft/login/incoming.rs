@@ -125,6 +125,16 @@ impl<'a> Incoming<'a> {
             })
     }
 
+    /// The same, without the tenants of another cloud: 90038 for those.
+    pub(super) fn authority_here(&self) -> Result<Authority, Failure> {
+        match self.authority()? {
+            Authority::Tenant(tenant) if !self.cloud.signs_in_here(&tenant) => {
+                Err(Failure::new(90_038))
+            }
+            authority => Ok(authority),
+        }
+    }
+
     /// The app registration that `client_id` names. Errors: 900144 missing, 700016 unknown or of another
     /// tenant, 50194 of one tenant but asked for at none.
     pub(super) fn app(&self, parameters: &Parameters) -> Result<App, Failure> {

@@ -29,13 +29,14 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+use std::time::Instant;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 
 pub use controls::{
     AppTokenForm, Endpoint, Forgery, LoginState, expire_certificate, expire_secret, graph_resource,
     register_certificate, remove_certificate, roll_keys, script_error, secret_id,
-    set_app_token_form, set_consent_lag, set_graph_resource, set_id_token_forge,
-    set_token_answer_forge,
+    set_app_token_form, set_consent_lag, set_id_token_forge, set_token_answer_forge,
 };
 pub use errors::Failure;
 pub use incoming::{Authority, CONSUMER_TENANT};
@@ -71,6 +72,8 @@ async fn serve(cloud: web::Data<Cloud>, request: HttpRequest, body: web::Bytes) 
         tenant,
         had_authorization: incoming.authorization.is_some(),
         status: 0,
+        at: Instant::now(),
+        answered_at: None,
         batch: Vec::new(),
         form: incoming.masked_form(),
     });

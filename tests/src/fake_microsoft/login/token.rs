@@ -35,7 +35,7 @@ fn grant(incoming: &Incoming<'_>) -> Result<Value, Failure> {
         return Err(Failure::new(900_561).saying(format!("{text} {} request.", incoming.method)));
     }
     let authority = incoming
-        .authority()
+        .authority_here()
         .map_err(|failure| failure.as_error("invalid_request"))?;
     if let Some(failure) = scripted(incoming, Endpoint::Token) {
         return Err(failure);

@@ -90,7 +90,7 @@ impl Bench {
         let token = AccessToken {
             tenant: self.tenant.id,
             client_id: "11111111-2222-3333-4444-555555555555".to_owned(),
-            audience: login::graph_resource(&cloud),
+            audience: login::graph_resource(&cloud).to_owned(),
             roles,
             scopes,
             person,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fake_microsoft::national::NationalCloud;
 
 #[tokio::test]
 async fn tokens_are_checked_for_being_there_known_in_time_and_meant_for_graph() {
@@ -25,7 +26,7 @@ async fn tokens_are_checked_for_being_there_known_in_time_and_meant_for_graph() 
     };
     change(&|token| token.audience = "https://graph.microsoft.com/".to_owned());
     assert_eq!(bench.get("/organization").await.status, 401);
-    change(&|token| token.audience = login::graph_resource(&cloud));
+    change(&|token| token.audience = login::graph_resource(&cloud).to_owned());
     assert_eq!(bench.get("/organization").await.status, 200);
     cloud.advance_seconds(3601);
     let expired = bench.get("/organization").await;
@@ -275,4 +276,33 @@ async fn objects_are_got_by_their_ids() {
     assert_eq!(objects.len(), 2);
     assert_eq!(objects[0]["@odata.type"], "#microsoft.graph.user");
     assert_eq!(objects[1]["id"], json!(group));
+}
+
+#[tokio::test]
+async fn g8_a_cloud_refuses_what_its_graph_lacks_and_tokens_of_another() {
+    let bench = Bench::new(seed(5)).await;
+    let cloud = bench.fake.cloud();
+    let report = "/reports/getMailboxUsageDetail(period='D7')";
+    for (played, scores, reports) in [
+        (NationalCloud::Global, 200, 302),
+        (NationalCloud::UsGov, 200, 404),
+        (NationalCloud::UsGovDod, 200, 404),
+        (NationalCloud::China, 404, 404),
+    ] {
+        cloud.play(played);
+        let resource = played.graph_resource().to_owned();
+        {
+            let mut tokens = cloud.access_tokens.lock().unwrap();
+            tokens.get_mut(&bench.token).unwrap().audience = resource;
+        }
+        assert_eq!(bench.get("/security/secureScores").await.status, scores);
+        assert_eq!(bench.get(report).await.status, reports);
+        assert_eq!(bench.get("/users?$select=id").await.status, 200);
+        assert_eq!(
+            bench.get("/deviceManagement/managedDevices").await.status,
+            200
+        );
+    }
+    cloud.play(NationalCloud::UsGov);
+    assert_eq!(bench.get("/users?$select=id").await.status, 401);
 }

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::fake_microsoft::login::{Endpoint, SigningKey, roll_keys, script_error};
+use crate::fake_microsoft::{
+    login::{Endpoint, SigningKey, roll_keys, script_error},
+    national::NationalCloud,
+};
 
 const METADATA: &str = "v2.0/.well-known/openid-configuration";
 
@@ -147,4 +150,90 @@ async fn rolled_keys_bring_a_new_kid_and_keep_the_last_one() {
     let after = kids(&world.json(&path).await.1);
     assert!(!before.contains(&after[0]));
     assert_eq!(after[1], before[0]);
+}
+
+#[tokio::test]
+async fn g8_each_cloud_names_itself_and_the_regions_of_its_tenants() {
+    for (cloud, graph, instance, region) in [
+        (
+            NationalCloud::Global,
+            "graph.microsoft.com",
+            "microsoftonline.com",
+            json!(["EU", null]),
+        ),
+        (
+            NationalCloud::UsGov,
+            "graph.microsoft.us",
+            "microsoftonline.us",
+            json!(["USGov", "DODCON"]),
+        ),
+        (
+            NationalCloud::UsGovDod,
+            "dod-graph.microsoft.us",
+            "microsoftonline.us",
+            json!(["USGov", "DOD"]),
+        ),
+        (
+            NationalCloud::China,
+            "microsoftgraph.chinacloudapi.cn",
+            "partner.microsoftonline.cn",
+            json!(["EU", null]),
+        ),
+    ] {
+        let world = World::new(Decision::Accept);
+        world.cloud.play(cloud);
+        let (_, document) = world.json(&format!("contoso.example/{METADATA}")).await;
+        assert_eq!(document["msgraph_host"], graph);
+        assert_eq!(document["cloud_instance_name"], instance);
+        let told = json!([
+            document["tenant_region_scope"],
+            document["tenant_region_sub_scope"]
+        ]);
+        assert_eq!(told, region, "{cloud:?}");
+        let origin = &world.cloud.login_origin;
+        assert_eq!(
+            document["issuer"],
+            json!(format!("{origin}/{}/v2.0", world.tid()))
+        );
+        world.code(&[("scope", "openid User.Read")]).await;
+        world
+            .code(&[("scope", &format!("openid https://{graph}/User.Read"))])
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn g8_a_tenant_of_another_login_is_told_by_its_hosts_and_refused_everywhere_else() {
+    let world = World::new(Decision::Accept);
+    let tid = world.tid();
+    let move_to = |home| world.cloud.move_tenant(world.tenant.id, home);
+    move_to(NationalCloud::China);
+    let (status, document) = world.json(&format!("contoso.example/{METADATA}")).await;
+    assert_eq!(status, 200);
+    let issuer = format!("https://login.partner.microsoftonline.cn/{tid}/v2.0");
+    assert_eq!(document["issuer"], issuer);
+    assert!(
+        document["token_endpoint"]
+            .as_str()
+            .unwrap()
+            .starts_with("https://login.partner.")
+    );
+    for url in [world.authorize(&tid, &[]), world.consent(&tid, &[])] {
+        let body = world.get(&url).await.text().await.unwrap();
+        assert!(body.contains("AADSTS90038: "), "{body}");
+    }
+    assert_refused(
+        &world.app_only(&tid, &[]).await,
+        400,
+        "invalid_request",
+        90_038,
+    );
+
+    // The two US Government clouds share their login: only the region tells.
+    world.cloud.play(NationalCloud::UsGov);
+    move_to(NationalCloud::UsGovDod);
+    let (_, document) = world.json(&format!("contoso.example/{METADATA}")).await;
+    assert_eq!(document["tenant_region_sub_scope"], "DOD");
+    let origin = &world.cloud.login_origin;
+    assert_eq!(document["issuer"], json!(format!("{origin}/{tid}/v2.0")));
 }

@@ -9,8 +9,8 @@ use crate::fake_microsoft::{
     faults::{Fault, FaultRule},
     login::{
         Endpoint, expire_certificate, expire_secret, register_certificate, script_error, secret_id,
-        set_graph_resource,
     },
+    national::NationalCloud,
 };
 
 const CERTIFICATE: &str = include_str!("../test_keys/unpublished.crt.pem");
@@ -230,7 +230,7 @@ async fn app_only_tokens_need_a_concrete_tenant_and_one_default_scope() {
 #[tokio::test]
 async fn another_cloud_has_another_graph() {
     let world = World::new(Decision::Accept);
-    set_graph_resource(&world.cloud, "https://graph.microsoft.us");
+    world.cloud.play(NationalCloud::UsGov);
     let scope = "https://graph.microsoft.us/.default";
     let visit = world.consent_answer(&[("scope", scope)]).await;
     assert!(visit.parameter("tenant").is_some(), "{visit}");
