@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use tenantry_core::microsoft::client_credential::{CredentialKind, CredentialStatus};
+use tenantry_core::microsoft::client_credential::{CredentialStatus, ProofKind};
 
 /// How long before its end a credential is warned of.
 const NOTICE: TimeDelta = TimeDelta::days(30);
@@ -35,7 +35,7 @@ impl CredentialReport {
 
 fn detail(status: &CredentialStatus, now: DateTime<Utc>) -> String {
     let mut detail = match (status.kind, status.count) {
-        (CredentialKind::Certificate, count @ 2..) => format!("{count} certificates"),
+        (ProofKind::Certificate, count @ 2..) => format!("{count} certificates"),
         (kind, _) => kind.as_str().to_owned(),
     };
     detail.push_str(&match status.expires_at {

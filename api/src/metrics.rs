@@ -11,7 +11,7 @@ use prometheus::{
 };
 use serde::Deserialize;
 use tenantry_core::{
-    microsoft::client_credential::{ClientCredential, CredentialKind},
+    microsoft::client_credential::{ClientCredential, ProofKind},
     store::Store,
     sync::SyncService,
     tenants::TenantStatus,
@@ -215,7 +215,7 @@ impl Metrics {
     fn look_at_credential(&self) {
         let now = self.store.clock().now();
         let status = self.credential.as_ref().map(|known| known.status(now));
-        for kind in CredentialKind::ALL {
+        for kind in ProofKind::ALL {
             let own = status.as_ref().filter(|status| status.kind == kind);
             let end = own.and_then(|status| status.expires_at);
             self.credential_expiry

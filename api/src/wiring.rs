@@ -307,6 +307,10 @@ pub struct Services {
     pub credential: Option<ClientCredential>,
     /// Keeps to Microsoft's limits.
     pub governor: Governor,
+    /// Microsoft's identity platform.
+    pub identity: IdentityClient,
+    /// The stored credentials of connections.
+    pub credentials: ConnectionCredentials,
     syncing: Option<Syncing>,
 }
 
@@ -344,7 +348,7 @@ pub fn services(
     let outbound = outbound.with_measures(Arc::clone(store.measures()));
     let stored = ConnectionCredentials::new(store.clone(), ConnectionKeys::new(vault.clone()));
     let identity = identity(&http.public_url, microsoft, &outbound, store.clock())?
-        .with_source(Arc::new(stored));
+        .with_source(Arc::new(stored.clone()));
     let governor = governor(store, identity.client_id());
     let graph = GraphClient::governed(
         identity.clone(),
@@ -371,7 +375,7 @@ pub fn services(
         keys: KeyService::new(store.clone(), Arc::clone(master)),
         organizations: OrganizationService::new(store.clone(), Arc::clone(master)),
         customers: CustomerService::new(store.clone()),
-        tenants: TenantService::new(store.clone(), identity),
+        tenants: TenantService::new(store.clone(), identity.clone()),
         consent: is_registered.then_some(consent),
         sync: SyncService::new(store.clone(), wake.clone()),
         inventory: InventoryService::new(store.clone(), Arc::new(license_names)),
@@ -380,6 +384,8 @@ pub fn services(
         rate_limiter: Arc::new(RateLimiter::per_minute(http.rate_limit)),
         credential,
         governor,
+        identity,
+        credentials: stored,
         syncing: is_registered.then_some(Syncing {
             graph,
             prover,

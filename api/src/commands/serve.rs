@@ -3,7 +3,11 @@
 use std::{io, time::Duration};
 
 use actix_web::{dev::ServerHandle, web::Data};
-use tenantry_core::store::{DatabaseLocation, StoreError};
+use tenantry_core::{
+    access::OrgScope,
+    microsoft::identity::IdentityClient,
+    store::{DatabaseLocation, StoreError},
+};
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -78,6 +82,7 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     } else {
         None
     };
+    let identity = services.identity.clone();
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     tasks.spawn(maintenance::run(services.clone(), stopped.clone()));
@@ -101,6 +106,7 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
         drain,
         stop,
         tasks,
+        identity,
         signals,
     }
     .run()
@@ -127,6 +133,10 @@ fn announce(config: &Config, role: ServerRole) {
 async fn prepare(services: &Services, is_sqlite: bool) -> Result<(), StoreError> {
     if is_sqlite {
         // Whoever held work here is dead: this process has the lock.
+        for organization in services.organizations.list().await? {
+            let scope = OrgScope::for_system(organization.id);
+            services.credentials.take_over_holds(&scope).await?;
+        }
         let pieces = services.sync.take_over_leases().await?;
         if pieces > 0 {
             tracing::info!(pieces, "going on with work that was interrupted");
@@ -184,6 +194,7 @@ struct Process {
     drain: Drain,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    identity: IdentityClient,
     signals: EndSignals,
 }
 
@@ -202,6 +213,7 @@ impl Process {
             drain,
             stop,
             mut tasks,
+            identity,
             mut signals,
         } = self;
         let impatience = tokio::spawn(async move {
@@ -217,7 +229,11 @@ impl Process {
             }
         };
         let work = async { while tasks.join_next().await.is_some() {} };
-        let in_order = async { tokio::join!(requests, work) };
+        let in_order = async {
+            tokio::join!(requests, work);
+            // A refresh token on its way into the store may be the only good one.
+            identity.finish_exchanges().await;
+        };
         if tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), in_order)
             .await
             .is_err()

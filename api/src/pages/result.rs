@@ -96,7 +96,7 @@ fn failed(view: &LinkView, problem: &Value, address: &str) -> Markup {
             h1 { "Not connected" }
             p {
                 strong { (tenant_label(view)) } " was not connected to " (view.organization) ". "
-                "Nothing was changed."
+                "Nothing was stored."
             }
             h2 { (text("title")) }
             p { (text("detail")) }

@@ -79,8 +79,8 @@ pub struct ApplicationCredentials {
     client_secret: Option<SecretText>,
     /// PEM.
     #[serde(default)]
-    #[schema(nullable = false, max_length = 20_000)]
-    certificate: Option<String>,
+    #[schema(value_type = Option<String>, write_only, nullable = false, max_length = 20_000)]
+    certificate: Option<SecretText>,
     /// PEM: the RSA key of the certificate, not encrypted.
     #[serde(default)]
     #[schema(value_type = Option<String>, write_only, nullable = false, max_length = 20_000)]
@@ -224,7 +224,6 @@ impl TryFrom<ApplicationCredentials> for Credential {
                 Ok(Self::ClientSecret { client_id, secret })
             }
             (None, Some(certificate), Some(key)) => {
-                let certificate = SecretText::new(certificate);
                 fits(&certificate, "/credentials/certificate", LONGEST_PEM)?;
                 fits(&key, "/credentials/privateKey", LONGEST_PEM)?;
                 let pem = format!("{}\n{}", certificate.expose().trim(), key.expose().trim());

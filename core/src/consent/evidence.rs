@@ -6,8 +6,9 @@ use super::rejection::{Rejection, RejectionCode};
 use crate::{
     ids::TenantId,
     microsoft::{
+        aadsts::MicrosoftError,
         connection::ConnectionHandle,
-        consent_doctor::DiagnosisCode,
+        consent_doctor::{self, Diagnosis, DiagnosisCode, Retry},
         graph::{GraphClient, GraphSession},
         graph_error::GraphError,
         identity::{IdentityClient, SourceError, TokenError},
@@ -156,8 +157,9 @@ pub(super) fn too_slow() -> Setback {
 fn of_token(error: TokenError) -> Setback {
     match error {
         TokenError::Refused(error) => {
+            let is_lag = is_lag(&error);
             let rejection = Rejection::of_microsoft(*error);
-            if is_lag(&rejection) {
+            if is_lag {
                 Setback::not_yet(rejection)
             } else {
                 Setback::final_one(rejection)
@@ -181,26 +183,27 @@ fn of_token(error: TokenError) -> Setback {
     }
 }
 
-/// Whether a refusal may be nothing but consent that has not spread yet, or passes for other reasons.
-fn is_lag(rejection: &Rejection) -> bool {
+/// Whether a refusal may be nothing but consent that has not spread yet, or passes by itself for other
+/// reasons. One that wants a person to sign in does not.
+fn is_lag(error: &MicrosoftError) -> bool {
+    let Diagnosis { code, retry, .. } = consent_doctor::diagnose(error);
     let spreading = matches!(
-        rejection.code,
-        RejectionCode::Diagnosed(
-            DiagnosisCode::AppNotConsented
-                | DiagnosisCode::AppDisabledInTenant
-                | DiagnosisCode::AppNotProvisioned
-                | DiagnosisCode::ServiceNotInTenant
-        )
+        code,
+        DiagnosisCode::AppNotConsented
+            | DiagnosisCode::AppDisabledInTenant
+            | DiagnosisCode::AppNotProvisioned
+            | DiagnosisCode::ServiceNotInTenant
     );
-    spreading || rejection.retryable
+    spreading || matches!(retry, Retry::Automatic | Retry::Later | Retry::Once)
 }
 
 fn of_graph(error: GraphError) -> Setback {
     match error {
         GraphError::Token(error) => of_token(error),
-        GraphError::AccessDenied(_)
-        | GraphError::Unauthorized(_)
-        | GraphError::ClaimsChallenge(_) => {
+        GraphError::ClaimsChallenge(refusal) => {
+            Setback::final_one(Rejection::of_challenge(&refusal.message))
+        }
+        GraphError::AccessDenied(_) | GraphError::Unauthorized(_) => {
             not_effective("Microsoft Graph does not accept the new permissions yet.")
         }
         GraphError::Throttled { .. }

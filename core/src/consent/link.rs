@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     access::OrgScope,
+    credentials,
     ids::{OrgId, TenantId},
     microsoft::permissions::{self, Permission, PermissionKind},
     organizations,
@@ -167,16 +168,14 @@ fn find(tx: &mut Scoped<'_>, flow: &Flow) -> Result<Connection, ConsentError> {
 
 /// A finished consent whose proof nobody came to within its time makes way for a new flow.
 fn give_up_old_proof(tx: &mut Scoped<'_>, connection: &Connection) -> Result<(), StoreError> {
-    if connection.next_step == NextStep::Proof
-        && queries::take_step(
-            tx,
-            connection.id,
-            &[NextStep::Proof],
-            NextStep::SignIn,
-            None,
-        )?
-    {
-        queue::remove(&mut tx.global(), WorkKind::Proof, connection.id.as_uuid())?;
+    if connection.next_step != NextStep::Proof {
+        return Ok(());
+    }
+    // The queue first, as every transaction of a worker does: so that the two never wait for each other.
+    let id = connection.id;
+    queue::remove(&mut tx.global(), WorkKind::Proof, id.as_uuid())?;
+    if queries::take_step(tx, id, &[NextStep::Proof], NextStep::SignIn, None)? {
+        credentials::erase(tx, &[id])?;
     }
     Ok(())
 }

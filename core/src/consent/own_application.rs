@@ -4,6 +4,8 @@
 //! that it only reads, and the tenant describes itself. What does not hold is refused, and nothing of it
 //! is stored.
 
+use std::time::Duration;
+
 use chrono::SecondsFormat;
 use uuid::Uuid;
 
@@ -12,8 +14,8 @@ use super::{
     evidence::{self, Evidence, Organization},
     model::{Connection, ConnectionState, NextStep},
     proof::{self, NotStored, Stored},
-    rejection::{Rejection, RejectionCode},
-    service::{ConsentService, Started, Target, insert_attempt, record_started},
+    rejection::{Rejection, RejectionCode, quote},
+    service::{ConsentService, Started, Target, insert_attempt},
 };
 use crate::{
     access::OrgScope,
@@ -29,6 +31,9 @@ use crate::{
     store::{Scoped, StoreError},
     tenants::{self, ConnectionType, TenantStatus},
 };
+
+/// How long the caller waits for Microsoft's judgement of the credentials.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl ConsentService {
     /// Proves the credentials and connects the tenant in one transaction.
@@ -51,10 +56,14 @@ impl ConsentService {
         let registration = self
             .registration(&credential)
             .map_err(ConsentError::Refused)?;
-        let evidence = self
-            .try_out(scope.org(), tenant, &registration)
-            .await
-            .map_err(refused)?;
+        let tried = self.try_out(scope.org(), tenant, &registration);
+        let evidence = match tokio::time::timeout(PATIENCE, tried).await {
+            Ok(tried) => tried.map_err(refused)?,
+            Err(_elapsed) => {
+                let late = Rejection::unavailable("Microsoft did not answer in time.");
+                return Err(refused(late));
+            }
+        };
         crate::failpoint::failpoint!("credentials-proven");
 
         let id = ConnectionId::from_uuid(Uuid::now_v7());
@@ -84,7 +93,6 @@ impl ConsentService {
                 insert_attempt(tx, &connection, target.customer)?;
                 let key = authorizer.key_of(tx.org(), &connection)?;
                 credentials::put(tx, &key, id, &credential)?;
-                record_started(tx, &connection)?;
                 let stored = proof::proven(tx, &connection, evidence, None)?;
                 let started = Started {
                     tenant,
@@ -158,7 +166,7 @@ impl ConsentService {
         }
         if held.granted.is_empty() {
             return Err(rejected(
-                "The registration exists in the tenant, but no application permission was granted to it there.",
+                "The registration exists in the tenant, but no application permission was granted to it there. A fresh grant can take a minute.",
             ));
         }
         let organization = self
@@ -178,11 +186,31 @@ impl ConsentService {
     ) -> Result<Organization, Rejection> {
         match evidence::describe(session).await {
             Ok(organization) if organization.is_of(tenant) => Ok(organization),
-            Ok(organization) => Err(Rejection::wrong_tenant(tenant, &organization.id)),
-            Err(GraphError::AccessDenied(_) | GraphError::Unauthorized(_)) => Err(rejected(
-                "The registration may not read the organization itself, so nobody can tell that it is this tenant's. It needs Organization.Read.All.",
+            Ok(organization) => Err(rejected(&format!(
+                "The registration leads to the tenant {}, not to the expected {tenant}.",
+                quote(&organization.id)
+            ))),
+            Err(
+                GraphError::AccessDenied(_)
+                | GraphError::Unauthorized(_)
+                | GraphError::ClaimsChallenge(_)
+                | GraphError::NotFound(_)
+                | GraphError::NotLicensed(_)
+                | GraphError::NotApplicable(_)
+                | GraphError::Refused(_)
+                | GraphError::Token(_),
+            ) => Err(rejected(
+                "The registration may not read the organization itself, so nobody can tell that it is this tenant's. It needs Organization.Read.All; a fresh grant can take a minute.",
             )),
-            Err(_passing) => Err(Rejection::unavailable(
+            Err(
+                GraphError::Throttled { .. }
+                | GraphError::Unavailable { .. }
+                | GraphError::UnexpectedAnswer { .. }
+                | GraphError::TooLarge { .. }
+                | GraphError::ResyncRequired
+                | GraphError::ForeignLink
+                | GraphError::EndlessPaging,
+            ) => Err(Rejection::unavailable(
                 "Microsoft Graph did not describe the organization.",
             )),
         }

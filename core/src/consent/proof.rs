@@ -16,10 +16,12 @@ use super::{
     model::{Connection, NextStep, Outcome},
     queries,
     rejection::{Rejection, RejectionCode},
+    service::record_started,
 };
 use crate::{
     access::OrgScope,
     audit::{self, Action},
+    credentials,
     ids::{ConnectionId, OrgId, SyncRunId, TenantId},
     microsoft::{
         connection::ConnectionHandle,
@@ -351,10 +353,12 @@ impl Prover {
                 if let Some(lease) = lease {
                     lease.require_held(&mut tx.global())?;
                 }
+                // The queue first, as every transaction of a worker does.
+                queue::remove(&mut tx.global(), WorkKind::Proof, id.as_uuid())?;
                 if !queries::take_step(tx, id, &[NextStep::Proof], NextStep::SignIn, None)? {
                     return Err(NotStored::NotWaiting);
                 }
-                queue::remove(&mut tx.global(), WorkKind::Proof, id.as_uuid())?;
+                credentials::erase(tx, &[id])?;
                 note_failure(tx, id, tenant, NextStep::Proof.as_str(), &rejection)?;
                 Ok(())
             })
@@ -373,6 +377,8 @@ pub(super) fn proven(
     if let Some(lease) = lease {
         lease.require_held(&mut tx.global())?;
     }
+    // The queue first, as every transaction of a worker does: so that the two never wait for each other.
+    queue::remove(&mut tx.global(), WorkKind::Proof, id.as_uuid())?;
     let before = tenants::find(tx, tenant)?.ok_or(StoreError::NotFound)?;
     let needs_person = connection.connection_type != ConnectionType::ApplicationCredentials;
     if needs_person && connection.signed_in.is_none() {
@@ -410,7 +416,6 @@ pub(super) fn proven(
     }
     let superseded = queries::supersede(tx, tenant, id)?;
     queries::void_pending(tx, tenant, id, true)?;
-    queue::remove(&mut tx.global(), WorkKind::Proof, id.as_uuid())?;
     let kind = if before.last_completed_at.is_none() {
         RunKind::Initial
     } else {
@@ -421,6 +426,10 @@ pub(super) fn proven(
         Err(error @ QueueRunError::Store(_)) => return Err(error.into()),
     };
     status::refresh(tx, tenant)?;
+    if connection.connection_type == ConnectionType::ApplicationCredentials {
+        // Such an attempt begins and ends in this transaction. The audit comes last in every one.
+        record_started(tx, connection)?;
+    }
     record(tx, &connected, status, before.status, &excess, run)?;
     Ok(Stored {
         status,

@@ -6,6 +6,7 @@ use crate::{
     ids::TenantId,
     microsoft::{
         aadsts::MicrosoftError,
+        client_credential::CredentialError,
         consent_doctor::{self, Diagnosis, DiagnosisCode},
     },
 };
@@ -216,7 +217,8 @@ impl Rejection {
             RejectionCode::Diagnosed(
                 DiagnosisCode::OwnCredentialRejected
                 | DiagnosisCode::RegistrationMisconfigured
-                | DiagnosisCode::AppNotConsented,
+                | DiagnosisCode::AppNotConsented
+                | DiagnosisCode::SignInExpired,
             ) => Self {
                 code: RejectionCode::CredentialsRejected,
                 retryable: false,
@@ -244,11 +246,27 @@ impl Rejection {
         )
     }
 
+    /// A certificate that does not sign: the installation's, or the customer's own.
+    pub(crate) fn unusable_certificate(error: &CredentialError, is_customers: bool) -> Self {
+        let code = if is_customers {
+            RejectionCode::CredentialsRejected
+        } else {
+            RejectionCode::Diagnosed(DiagnosisCode::OwnCredentialRejected)
+        };
+        Self::new(code, format!("The certificate cannot be used: {error}."))
+    }
+
+    /// Microsoft Graph wants a person to sign in again (a claims challenge).
+    pub(crate) fn of_challenge(message: &str) -> Self {
+        let error = MicrosoftError::from_redirect("interaction_required", Some(message), None);
+        Self::of_microsoft(error)
+    }
+
     /// What is stored for the connection does not open.
     pub(crate) fn stored_credential_unreadable() -> Self {
         Self::new(
             RejectionCode::StoredCredentialUnreadable,
-            "What is stored for this connection is damaged or was sealed by another key.",
+            "What is stored for this connection is missing, damaged, or was sealed by another key.",
         )
     }
 
@@ -299,10 +317,6 @@ impl Rejection {
         problem.insert("detail".to_owned(), json!(self.detail));
         problem.insert("action".to_owned(), json!(self.action()));
         problem.insert("retryable".to_owned(), json!(self.retryable));
-        if !self.excess_permissions.is_empty() {
-            let names = json!(self.excess_permissions);
-            problem.insert("excessPermissions".to_owned(), names);
-        }
         if let Some(microsoft) = &self.microsoft {
             problem.insert("microsoft".to_owned(), microsoft_facts(microsoft));
         }
@@ -330,7 +344,7 @@ pub fn microsoft_facts(error: &MicrosoftError) -> Value {
 }
 
 /// A foreign sentence, capped and on one line.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     plain
         .take(QUOTE_LIMIT)

@@ -106,12 +106,12 @@ pub(super) fn find(
 pub(super) fn hold(
     tx: &mut Scoped<'_>,
     connection: ConnectionId,
-    owner: Uuid,
+    by: Uuid,
     generation: i64,
 ) -> Result<bool, StoreError> {
     let hold = dialect::Hold {
         connection,
-        owner: StoredUuid(owner),
+        by: StoredUuid(by),
         generation,
         seconds: HOLD_SECONDS,
     };
@@ -145,11 +145,11 @@ pub(super) fn rotate(
     Ok(rows == 1)
 }
 
-/// Ends a hold, if it is still this process's.
+/// Ends a hold, unless it ran out and is another's by now.
 pub(super) fn let_go(
     tx: &mut Scoped<'_>,
     connection: ConnectionId,
-    owner: Uuid,
+    by: Uuid,
     generation: i64,
 ) -> Result<(), StoreError> {
     let org = tx.org();
@@ -158,7 +158,23 @@ pub(super) fn let_go(
             .filter(connection_credentials::org_id.eq(org))
             .filter(connection_credentials::connection_id.eq(connection))
             .filter(connection_credentials::generation.eq(generation))
-            .filter(connection_credentials::held_by.eq(StoredUuid(owner)))
+            .filter(connection_credentials::held_by.eq(StoredUuid(by)))
+    )
+    .set((
+        connection_credentials::held_by.eq(None::<StoredUuid>),
+        connection_credentials::held_until.eq(None::<StoredTime>),
+    ))
+    .execute(c))?;
+    Ok(())
+}
+
+/// Ends every hold of the organisation.
+pub(super) fn end_holds(tx: &mut Scoped<'_>) -> Result<(), StoreError> {
+    let org = tx.org();
+    on_conn!(tx.conn, |c| diesel::update(
+        connection_credentials::table
+            .filter(connection_credentials::org_id.eq(org))
+            .filter(connection_credentials::held_by.is_not_null())
     )
     .set((
         connection_credentials::held_by.eq(None::<StoredUuid>),

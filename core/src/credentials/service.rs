@@ -40,7 +40,12 @@ pub(crate) fn put(
     connection: ConnectionId,
     credential: &Credential,
 ) -> Result<(), PutError> {
-    let generation = queries::generation(tx, connection)?.unwrap_or(0) + 1;
+    // A first one begins far above what an erased one before it had: an exchange of that one that is still
+    // under way must not pass for one of this.
+    let generation = match queries::generation(tx, connection)? {
+        Some(before) => before + 1,
+        None => tx.now().timestamp_micros(),
+    };
     let kind = credential.kind();
     let sealed = key.seal(Sealed::Credential { kind, generation }, credential.secret())?;
     let row = StoredCredential {
@@ -57,18 +62,12 @@ pub(crate) fn put(
 pub struct ConnectionCredentials {
     store: Store,
     keys: ConnectionKeys,
-    /// Who holds a refresh token: this process.
-    owner: Uuid,
 }
 
 impl ConnectionCredentials {
     /// The credentials of one installation.
     pub fn new(store: Store, keys: ConnectionKeys) -> Self {
-        Self {
-            store,
-            keys,
-            owner: Uuid::now_v7(),
-        }
+        Self { store, keys }
     }
 
     /// Opens a stored credential.
@@ -131,22 +130,35 @@ impl ConnectionCredentials {
         let credential = self.open(handle, &wrapped, stored)?;
         match credential.to_registration() {
             Ok(Some(registration)) => Ok(registration),
-            Ok(None) | Err(_) => Err(SourceError::Unreadable),
+            Ok(None) => Err(SourceError::Unreadable),
+            Err(error) => {
+                tracing::error!(%error, tenantId = %handle.tenant(), "a stored certificate cannot be used");
+                Err(SourceError::Unreadable)
+            }
         }
+    }
+
+    /// Ends the holds of processes that are surely dead. Only where it is certain that no other process
+    /// uses the database.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_over_holds(&self, scope: &OrgScope) -> Result<(), StoreError> {
+        self.store.write(scope, queries::end_holds).await
     }
 
     async fn try_to_hold(
         &self,
         handle: &ConnectionHandle,
     ) -> Result<Option<HeldRefreshToken>, SourceError> {
-        let (connection, owner) = (handle.connection(), self.owner);
+        let (connection, hold) = (handle.connection(), Uuid::now_v7());
         let held = self
             .store
             .write(&scope(handle.org()), move |tx| {
                 let Some(found) = queries::find(tx, connection)? else {
                     return Ok(Err(SourceError::Gone));
                 };
-                let is_held = queries::hold(tx, connection, owner, found.1.generation)?;
+                let is_held = queries::hold(tx, connection, hold, found.1.generation)?;
                 Ok(Ok(is_held.then_some(found)))
             })
             .await
@@ -156,7 +168,11 @@ impl ConnectionCredentials {
         };
         let generation = stored.generation;
         match self.open(handle, &wrapped, stored)? {
-            Credential::RefreshToken(token) => Ok(Some(HeldRefreshToken { token, generation })),
+            Credential::RefreshToken(token) => Ok(Some(HeldRefreshToken {
+                token,
+                generation,
+                hold,
+            })),
             Credential::ClientSecret { .. } | Credential::ClientCertificate { .. } => {
                 Err(SourceError::Unreadable)
             }
@@ -200,11 +216,15 @@ impl ConnectionCredentials {
         Ok(())
     }
 
-    async fn let_go(&self, handle: &ConnectionHandle, generation: i64) -> Result<(), SourceError> {
-        let (connection, owner) = (handle.connection(), self.owner);
+    async fn let_go(
+        &self,
+        handle: &ConnectionHandle,
+        held: &HeldRefreshToken,
+    ) -> Result<(), SourceError> {
+        let (connection, generation, hold) = (handle.connection(), held.generation, held.hold);
         self.store
             .write(&scope(handle.org()), move |tx| {
-                queries::let_go(tx, connection, owner, generation)
+                queries::let_go(tx, connection, hold, generation)
             })
             .await
             .map_err(of_store)
@@ -229,13 +249,16 @@ impl CredentialSource for ConnectionCredentials {
     fn keep<'a>(
         &'a self,
         connection: &'a ConnectionHandle,
-        generation: i64,
+        held: &'a HeldRefreshToken,
         rotated: Option<&'a SecretText>,
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move {
             match rotated {
-                Some(rotated) => self.store_rotated(connection, generation, rotated).await,
-                None => self.let_go(connection, generation).await,
+                Some(rotated) => {
+                    self.store_rotated(connection, held.generation, rotated)
+                        .await
+                }
+                None => self.let_go(connection, held).await,
             }
         })
     }

@@ -60,8 +60,9 @@ impl AccessToken {
         // An answer about a person names the scopes; what a token itself names comes second.
         let scopes = answer.scopes.map(|scopes| {
             let names = scopes.iter().map(|scope| scope.as_str().to_owned());
-            names.collect()
+            names.collect::<Vec<_>>()
         });
+        let scopes = scopes.filter(|scopes| !scopes.is_empty());
         Self {
             permissions: scopes.or_else(|| named_permissions(text.expose())),
             text,

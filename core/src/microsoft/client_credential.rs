@@ -40,7 +40,7 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 #[derive(Clone)]
 pub struct ClientCredential {
     client_id: Arc<str>,
-    kind: CredentialKind,
+    kind: ProofKind,
     /// The digest of the secret whose end is known from elsewhere, and that end.
     secret_end: Option<([u8; 32], DateTime<Utc>)>,
     file: Option<Arc<Followed>>,
@@ -57,14 +57,14 @@ struct State {
 
 /// What a registration proves itself by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CredentialKind {
+pub enum ProofKind {
     /// A client secret.
     Secret,
     /// A certificate, or several.
     Certificate,
 }
 
-impl CredentialKind {
+impl ProofKind {
     /// Both of them.
     pub const ALL: [Self; 2] = [Self::Secret, Self::Certificate];
 
@@ -133,7 +133,7 @@ pub struct Refusal {
 #[derive(Debug, Clone)]
 pub struct CredentialStatus {
     /// Secret or certificate.
-    pub kind: CredentialKind,
+    pub kind: ProofKind,
     /// When it ends, where that is known; of several certificates the last end, leaving out those
     /// that Microsoft does not accept while it accepts another.
     pub expires_at: Option<DateTime<Utc>>,
@@ -153,7 +153,7 @@ impl ClientCredential {
         let digest = digest_of(secret.expose());
         Self::new(
             client_id,
-            CredentialKind::Secret,
+            ProofKind::Secret,
             digest,
             Candidates::of_secret(secret),
         )
@@ -169,18 +169,13 @@ impl ClientCredential {
         let candidates = certificates(pem)?;
         Ok(Self::new(
             client_id,
-            CredentialKind::Certificate,
+            ProofKind::Certificate,
             digest_of(pem.expose()),
             candidates,
         ))
     }
 
-    fn new(
-        client_id: String,
-        kind: CredentialKind,
-        digest: [u8; 32],
-        candidates: Candidates,
-    ) -> Self {
+    fn new(client_id: String, kind: ProofKind, digest: [u8; 32], candidates: Candidates) -> Self {
         let state = State {
             digest,
             candidates,
@@ -227,8 +222,8 @@ impl ClientCredential {
 
     fn expiry(&self, state: &State) -> Option<DateTime<Utc>> {
         match self.kind {
-            CredentialKind::Certificate => state.candidates.end(),
-            CredentialKind::Secret => self
+            ProofKind::Certificate => state.candidates.end(),
+            ProofKind::Secret => self
                 .secret_end
                 .and_then(|(digest, end)| (digest == state.digest).then_some(end)),
         }

@@ -240,14 +240,14 @@ impl DiagnosisCode {
                 "Open the link again, or a new one, and complete the multi-factor sign-in."
             }
             Self::DeviceNotAccepted => {
-                "Open the link again on a device that the tenant's policies accept."
+                "Open the link again, or a new one, on a device that the tenant's policies accept."
             }
             Self::SignInExpired => {
                 "An administrator of the tenant opens the link again, or a new one, and signs in."
             }
             Self::CodeAlreadyRedeemed => "Open the link again; each sign-in answer works once.",
             Self::AppNotConsented => {
-                "An administrator of the tenant opens the link and accepts the permissions."
+                "An administrator of the tenant opens the link, or a new one, and accepts the permissions."
             }
             Self::AppDisabledInTenant => {
                 "An administrator of the tenant enables sign-in for the enterprise application in Entra."
@@ -378,7 +378,7 @@ fn by_oauth_error(error: &MicrosoftError) -> (DiagnosisCode, Actor, Retry, &'sta
             Code::OwnCredentialRejected,
             MspOperator,
             Retry::WhenChanged,
-            "Microsoft refused this installation's client credential.",
+            "Microsoft refused the client credential.",
         ),
         "unauthorized_client" | "unsupported_response_type" | "unsupported_grant_type" => (
             Code::RegistrationMisconfigured,

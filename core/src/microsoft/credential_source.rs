@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
 use crate::{
     microsoft::{client_credential::ClientCredential, connection::ConnectionHandle},
@@ -19,6 +20,8 @@ pub struct HeldRefreshToken {
     pub token: SecretText,
     /// Which one it is: grows by one with each that is stored.
     pub generation: i64,
+    /// Which hold this is.
+    pub hold: Uuid,
 }
 
 /// Why a stored credential cannot be had.
@@ -52,12 +55,12 @@ pub trait CredentialSource: Send + Sync {
         connection: &'a ConnectionHandle,
     ) -> BoxFuture<'a, Result<Option<HeldRefreshToken>, SourceError>>;
 
-    /// Stores what the exchange of the token with this generation brought, and lets go of it. Without a
-    /// new token the old one stays.
+    /// Stores what the exchange of the held token brought, and lets go of it. Without a new token the old
+    /// one stays.
     fn keep<'a>(
         &'a self,
         connection: &'a ConnectionHandle,
-        generation: i64,
+        held: &'a HeldRefreshToken,
         rotated: Option<&'a SecretText>,
     ) -> BoxFuture<'a, Result<(), SourceError>>;
 }
@@ -83,7 +86,7 @@ impl CredentialSource for NoStoredCredentials {
     fn keep<'a>(
         &'a self,
         _connection: &'a ConnectionHandle,
-        _generation: i64,
+        _held: &'a HeldRefreshToken,
         _rotated: Option<&'a SecretText>,
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async { Err(SourceError::Gone) })

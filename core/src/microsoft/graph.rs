@@ -127,7 +127,12 @@ impl GraphClient {
 
     /// A session that reads a tenant with a token that somebody's own registration has just given to
     /// this organisation, to see whether it does.
-    pub fn trial(&self, org: OrgId, tenant: TenantId, token: Arc<AccessToken>) -> GraphSession {
+    pub(crate) fn trial(
+        &self,
+        org: OrgId,
+        tenant: TenantId,
+        token: Arc<AccessToken>,
+    ) -> GraphSession {
         GraphSession {
             client: self.clone(),
             tenant,

@@ -25,6 +25,7 @@ use crate::{
         client_credential::{ClientCredential, CredentialError, Mark},
         cloud::CloudProfile,
         credential_source::NoStoredCredentials,
+        mint::Exchanges,
         permissions,
         token_answer::ProtocolClient,
     },
@@ -55,6 +56,7 @@ pub(super) struct Inner {
     pub(super) http: Outbound,
     pub(super) clock: Clock,
     pub(super) tokens: AccessTokenCache,
+    pub(super) exchanges: Exchanges,
 }
 
 /// Why an identity client cannot be made from the settings.
@@ -140,6 +142,7 @@ impl IdentityClient {
             http,
             clock,
             tokens,
+            exchanges: Exchanges::default(),
         });
         Ok(Self {
             inner,

@@ -9,7 +9,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use openidconnect::{RefreshToken, Scope};
 use serde::Deserialize;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     ids::{ConnectionId, TenantId},
@@ -31,9 +31,9 @@ pub(crate) const EXCHANGE_TIME: Duration = Duration::from_secs(30);
 /// How long to wait for a process that exchanges the same token.
 const HELD_PATIENCE: Duration = Duration::from_secs(75);
 /// Between two looks whether it is done.
-const HELD_LOOK: Duration = Duration::from_millis(100);
-/// How often the new token is offered to a store that fails, and the wait between.
-const KEEP_ATTEMPTS: u32 = 20;
+const HELD_LOOK: Duration = Duration::from_millis(250);
+/// How long the new token is offered to a store that fails, and the wait between.
+const KEEP_PATIENCE: Duration = Duration::from_secs(300);
 const KEEP_WAIT: Duration = Duration::from_secs(1);
 
 /// The form fields that prove a registration.
@@ -70,7 +70,7 @@ impl IdentityClient {
     ///
     /// # Errors
     /// See [`TokenError`].
-    pub async fn try_registration(
+    pub(crate) async fn try_registration(
         &self,
         tenant: TenantId,
         registration: &ClientCredential,
@@ -79,6 +79,12 @@ impl IdentityClient {
             .patiently(|| self.by_own_application(tenant, registration))
             .await?;
         Ok(Arc::new(AccessToken::of(answer, self.inner.clock.now())))
+    }
+
+    /// Returns when no refresh token is out for exchange: a process that ends before might take the only
+    /// good one along.
+    pub async fn finish_exchanges(&self) {
+        self.inner.exchanges.finished().await;
     }
 
     /// Drops the token of a connection, so that the next one carries what was granted since; at
@@ -122,7 +128,12 @@ impl IdentityClient {
                 // On a task of its own: whoever asked may be gone while the new refresh token is on
                 // its way into the store.
                 let (client, handle) = (self.clone(), *handle);
-                let exchange = tokio::spawn(async move { client.exchange(&handle).await });
+                let under_way = self.inner.exchanges.begin();
+                let exchange = tokio::spawn(async move {
+                    let outcome = client.exchange(&handle).await;
+                    drop(under_way);
+                    outcome
+                });
                 exchange
                     .await
                     .unwrap_or_else(|ended| Err(SourceError::Unavailable(Arc::new(ended)).into()))
@@ -157,7 +168,12 @@ impl IdentityClient {
             request = request.add_extra_param(name, value);
         }
         let carrier = Carrier(&self.inner.http);
-        request.request_async(&carrier).await.map_err(token_error)
+        let answer = request.request_async(&carrier).await.map_err(token_error)?;
+        // An application's permissions stand in the token; a scope beside it would say something else.
+        Ok(TokenAnswer {
+            scopes: None,
+            ..answer
+        })
     }
 
     /// Sends a request with a proof of the installation's registration, and once more for each other
@@ -266,39 +282,67 @@ impl IdentityClient {
         answer: TokenAnswer,
     ) -> Result<TokenAnswer, TokenError> {
         crate::failpoint::failpoint!("refresh-answered");
-        let rotated = answer
-            .refresh_token
-            .as_ref()
-            .map(|token| SecretText::new(token.secret().clone()));
-        let mut attempt = 1;
-        while let Err(error) = self
-            .source
-            .keep(handle, held.generation, rotated.as_ref())
-            .await
-        {
-            // The old token may be void by now, so the new one is not given up lightly.
-            if attempt >= KEEP_ATTEMPTS || !TokenError::from(error.clone()).is_passing() {
-                return Err(error.into());
-            }
-            attempt += 1;
-            tokio::time::sleep(KEEP_WAIT).await;
-        }
-        crate::failpoint::failpoint!("refresh-stored");
         let is_foreign = answer
             .id_token
             .as_ref()
             .is_some_and(|id_token| named_tenant(id_token) != Some(handle.tenant()));
         if is_foreign {
+            self.let_go(handle, held).await;
             return Err(TokenError::UnexpectedAnswer);
         }
+        let rotated = answer
+            .refresh_token
+            .as_ref()
+            .map(|token| SecretText::new(token.secret().clone()));
+        let began = Instant::now();
+        while let Err(error) = self.source.keep(handle, held, rotated.as_ref()).await {
+            // The old token may be void by now, so the new one is not given up lightly.
+            let error = TokenError::from(error);
+            if began.elapsed() >= KEEP_PATIENCE || !error.is_passing() {
+                return Err(error);
+            }
+            tokio::time::sleep(KEEP_WAIT).await;
+        }
+        crate::failpoint::failpoint!("refresh-stored");
         Ok(answer)
     }
 
     /// Lets go of a token that stays as it is. Where the store fails, its time runs out by itself.
     async fn let_go(&self, handle: &ConnectionHandle, held: &HeldRefreshToken) {
-        if let Err(error) = self.source.keep(handle, held.generation, None).await {
+        if let Err(error) = self.source.keep(handle, held, None).await {
             tracing::debug!(%error, tenantId = %handle.tenant(), "a refresh token stays held until its time runs out");
         }
+    }
+}
+
+/// The exchanges of refresh tokens that are under way in this process.
+pub(super) struct Exchanges(watch::Sender<usize>);
+
+/// One of them, until it is dropped.
+struct UnderWay(watch::Sender<usize>);
+
+impl Default for Exchanges {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+impl Exchanges {
+    fn begin(&self) -> UnderWay {
+        self.0.send_modify(|count| *count += 1);
+        UnderWay(self.0.clone())
+    }
+
+    async fn finished(&self) {
+        let mut count = self.0.subscribe();
+        // The sender is this very value: it cannot be gone.
+        drop(count.wait_for(|count| *count == 0).await);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 

@@ -129,6 +129,7 @@ impl Engine {
                 store: self.store.clone(),
                 scope: scope.clone(),
                 graph: self.graph.session(&connection),
+                connection,
                 lease,
                 tenant,
                 run: id,
@@ -198,28 +199,22 @@ impl Engine {
                     | DiagnosisCode::UpstreamThrottled
             )
         );
-        if !stays {
-            tracing::warn!(
-                organizationId = %context.scope.org(), tenantId = %tenant, code = rejection.code.as_str(),
-                "Microsoft refuses the connection; an administrator has to connect the tenant again"
-            );
-        }
+        let code = rejection.code.as_str();
         let warning = Warning {
-            code: rejection.code.as_str().to_owned(),
+            code: code.to_owned(),
             detail: rejection.detail.clone(),
             action: Some(rejection.action().to_owned()),
         };
         self.fail(context, warning, move |tx| {
             if stays {
-                tenants::note_connection_error(tx, tenant, Some(problem))
-            } else {
-                tenants::note_access_lost(
-                    tx,
-                    tenant,
-                    problem,
-                    TenantStatus::ReauthorizationRequired,
-                )
+                return tenants::note_connection_error(tx, tenant, Some(problem));
             }
+            tracing::warn!(
+                organizationId = %tx.org(), tenantId = %tenant, code,
+                "a connection does not work any more; an administrator has to connect the tenant again"
+            );
+            let status = TenantStatus::ReauthorizationRequired;
+            tenants::note_access_lost(tx, tenant, problem, status)
         })
         .await
     }
@@ -231,10 +226,16 @@ impl Engine {
         also: impl FnOnce(&mut Scoped<'_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<Outcome, StoreError> {
         let (tenant, run, lease) = (context.tenant, context.run, context.lease);
+        let connection = context.connection;
         self.store
             .write(&context.scope, move |tx| -> Result<_, StoreError> {
                 if !lease.is_held(&mut tx.global())? {
-                    return Ok(());
+                    return Ok(Outcome::Done);
+                }
+                // A newer proof may have taken the connection's place: then the run goes on with that one,
+                // and what became of the old one says nothing.
+                if !tenants::is_read_through(tx, &connection)? {
+                    return Ok(Outcome::Later);
                 }
                 queries::end_open_data_sets(tx, tenant, run, DataSetState::Failed, &warning)?;
                 if queries::end_run(tx, tenant, run, RunState::Failed)? {
@@ -244,10 +245,10 @@ impl Engine {
                     let details = json!({"syncRunId": run, "code": warning.code});
                     audit::record(tx, Action::SyncFailed, Some(tenant), details)?;
                 }
-                also(tx)
+                also(tx)?;
+                Ok(Outcome::Done)
             })
-            .await?;
-        Ok(Outcome::Done)
+            .await
     }
 }
 
@@ -284,10 +285,12 @@ async fn read_data_set(context: &RunContext, data_set: DataSet) -> Result<(), Sy
                 "a data set failed"
             );
             step.end_with(DataSetState::Failed, warning).await?;
-            let tenant = context.tenant;
+            let handle = context.connection;
             if let Some(permission) = missing {
-                step.write(move |tx| Ok(tenants::note_missing_permission(tx, tenant, permission)?))
-                    .await?;
+                step.write(move |tx| {
+                    Ok(tenants::note_missing_permission(tx, &handle, permission)?)
+                })
+                .await?;
             }
             Ok(())
         }
@@ -428,7 +431,14 @@ async fn denied(
             "Microsoft refused {data_set} with {}: the permission {permission} is missing.",
             refusal.named()
         ),
-        "An administrator of the tenant opens a new connect link and accepts the permissions.",
+        match context.connection.grant() {
+            Grant::AdminConsent | Grant::Delegated => {
+                "An administrator of the tenant opens a new connect link and accepts the permissions."
+            }
+            Grant::OwnApplication => {
+                "An administrator of the tenant grants the permission to the registration in Entra; then its credentials are sent again."
+            }
+        },
     );
     Ok(Verdict::Failed(warning, Some(permission)))
 }
@@ -446,9 +456,19 @@ fn access_rejection(error: SyncError, grant: Option<Grant>) -> Rejection {
         SyncError::Graph(GraphError::Token(TokenError::Source(
             SourceError::Gone | SourceError::Unreadable,
         ))) => Rejection::stored_credential_unreadable(),
-        SyncError::Graph(GraphError::ClaimsChallenge(refusal)) => Rejection::of_microsoft(
-            MicrosoftError::from_redirect("interaction_required", Some(&refusal.message), None),
-        ),
+        SyncError::Graph(GraphError::ClaimsChallenge(refusal)) if is_own_application => {
+            Rejection::of_own_registration(MicrosoftError::from_redirect(
+                "interaction_required",
+                Some(&refusal.message),
+                None,
+            ))
+        }
+        SyncError::Graph(GraphError::ClaimsChallenge(refusal)) => {
+            Rejection::of_challenge(&refusal.message)
+        }
+        SyncError::Graph(GraphError::Token(TokenError::Credential(error))) => {
+            Rejection::unusable_certificate(&error, is_own_application)
+        }
         other @ (SyncError::Graph(_)
         | SyncError::Denied { .. }
         | SyncError::UnexpectedAnswer(_)

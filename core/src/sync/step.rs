@@ -18,7 +18,9 @@ use crate::{
     access::OrgScope,
     failpoint::failpoint,
     ids::{SyncRunId, TenantId},
-    microsoft::{data_set::DataSet, graph::GraphSession, meter::Meter},
+    microsoft::{
+        connection::ConnectionHandle, data_set::DataSet, graph::GraphSession, meter::Meter,
+    },
     store::{Scoped, Store},
 };
 
@@ -28,6 +30,8 @@ pub(super) struct RunContext {
     pub(super) store: Store,
     pub(super) scope: OrgScope,
     pub(super) graph: GraphSession,
+    /// The connection that is read through. By the end of the run it may be another's turn.
+    pub(super) connection: ConnectionHandle,
     pub(super) lease: Lease,
     pub(super) tenant: TenantId,
     pub(super) run: SyncRunId,

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     audit::{self, Action},
     ids::{ConnectionId, CustomerId, TenantId},
+    microsoft::connection::ConnectionHandle,
     names::without_nul,
     store::{Scoped, StoreError},
     sync::status,
@@ -105,6 +106,17 @@ pub(crate) fn note_connected(
     Ok(Some(status))
 }
 
+/// Whether a connection is the one that the tenant is read through. The tenant's row stays locked, so that
+/// it is so until the transaction ends.
+pub(crate) fn is_read_through(
+    tx: &mut Scoped<'_>,
+    connection: &ConnectionHandle,
+) -> Result<bool, StoreError> {
+    queries::lock(tx, connection.tenant(), None)?;
+    let tenant = queries::find(tx, connection.tenant())?;
+    Ok(tenant.is_some_and(|tenant| tenant.connection == Some(connection.connection())))
+}
+
 /// Microsoft refuses the connection for good: the tenant moves to `status` where that is legal, with
 /// the reason in the shape of a problem. Refreshes the status and records the audit.
 pub fn note_access_lost(
@@ -149,21 +161,25 @@ pub fn note_access_restored(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(),
 
 /// A permission turned out to be missing: a connected tenant is `degraded` from now on. Refreshes the
 /// status and records the audit; does nothing when it is known.
-pub fn note_missing_permission(
+pub(crate) fn note_missing_permission(
     tx: &mut Scoped<'_>,
-    tenant: TenantId,
+    through: &ConnectionHandle,
     permission: &str,
 ) -> Result<(), StoreError> {
+    let tenant = through.tenant();
     queries::lock(tx, tenant, None)?;
     let Some(Tenant {
         status,
+        connection,
         mut missing_permissions,
         ..
     }) = queries::find(tx, tenant)?
     else {
         return Err(StoreError::NotFound);
     };
-    if !status.works() || missing_permissions.iter().any(|known| known == permission) {
+    // What an older connection lacked says nothing about the present one.
+    let is_old = connection != Some(through.connection());
+    if is_old || !status.works() || missing_permissions.iter().any(|known| known == permission) {
         return Ok(());
     }
     missing_permissions.push(permission.to_owned());

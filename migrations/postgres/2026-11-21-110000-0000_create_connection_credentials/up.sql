@@ -12,7 +12,7 @@ CREATE TABLE connection_credentials (
     sealed bytea NOT NULL,
     -- grows by one with each credential that takes the place of another
     generation bigint NOT NULL,
-    -- the process that exchanges the refresh token at the moment
+    -- the exchange of the refresh token that is under way
     held_by uuid,
     -- until when it may, by the database's clock
     held_until timestamptz,

@@ -12,7 +12,7 @@ CREATE TABLE connection_credentials (
     sealed BLOB NOT NULL,
     -- grows by one with each credential that takes the place of another
     generation INTEGER NOT NULL,
-    -- the process that exchanges the refresh token at the moment
+    -- the exchange of the refresh token that is under way
     held_by BLOB CHECK (length(held_by) = 16),
     -- until when it may, by the database's clock
     held_until INTEGER,

@@ -5,6 +5,7 @@ use tenantry_tests::{
     app::{CLIENT_ID, TestApp, data_set},
     database::Backend,
     fake_microsoft::{
+        faults::{Fault, FaultRule},
         login::{self, Challenge, RefreshRotation},
         state::{Cloud, Decision, Tenant},
     },
@@ -296,6 +297,58 @@ on_both_databases! {
         assert_eq!(show(&app, &tenant).await["connectionType"], "adminConsent");
         assert_eq!(app.database.raw().count("connection_credentials"), 0);
         truth::assert_equal(&app.owner, &tenant).await;
+    }
+
+    async fn a_run_that_outlives_its_connection_goes_on_with_the_new_one(backend: Backend) {
+        let app = TestApp::start(backend).await;
+        let without = Decision::AcceptWithout(["SecurityEvents.Read.All".to_owned()].into());
+        let tenant = app.microsoft.add_tenant(seed("Overtaken").decision(without));
+        app.microsoft.cloud().faults.script(FaultRule {
+            server: "graph",
+            path_contains: "/groups".to_owned(),
+            tenant: Some(tenant.id),
+            skip: 0,
+            times: 1,
+            fault: Fault::Status { status: 429, retry_after: Some("4".to_owned()), body: None },
+        });
+        let started = start_delegated(&app, &tenant).await;
+        relay(&app.owner, text(&started, "microsoftUrl")).await.expect(200);
+        app.owner.wait_for_status(tenant.id, "a running sync", |status| status["run"]["state"] == "running").await;
+        let customer = text(&show(&app, &tenant).await, "customerId").to_owned();
+        *tenant.decision.write().unwrap() = Decision::Accept;
+        let again = again_delegated(&app, &tenant, &customer).await;
+        relay(&app.owner, text(&again, "microsoftUrl")).await.expect(200);
+        // The old credential is gone, and the first run had not come to its end by then.
+        let status = app.owner.wait_for_run(tenant.id).await;
+        assert_eq!(status["status"], "connected", "{status:#}");
+        assert_eq!(status["missingPermissions"], json!([]), "{status:#}");
+        assert_eq!(app.database.raw().count("connection_credentials"), 1);
+        assert!(events(&app.owner, "tenant.reauthorizationRequired").await.is_empty());
+    }
+
+    async fn c13_a_sign_in_that_fails_its_proof_leaves_no_refresh_token(backend: Backend) {
+        let app = TestApp::start(backend).await;
+        let tenant = app.microsoft.add_tenant(seed("Claimed"));
+        onboard(&app, &tenant).await;
+        let other = app.owner_of_new("Southwind MSP");
+        let customer = other.create_customer("Claimed").await;
+        let body = json!({"customerId": customer, "tenant": tenant.domains[0], "connectionType": "delegated"});
+        let started = other.post("/tenants/connect", &body).await.expect(201).json();
+        relay(&other, text(&started, "microsoftUrl")).await.expect_problem(409, "tenantUnavailable");
+        assert_eq!(app.database.raw().count("connection_credentials"), 1, "the holder's own");
+    }
+
+    async fn g5_a_refresh_token_refused_at_once_is_no_consent_that_spreads(backend: Backend) {
+        let app = TestApp::start(backend).await;
+        let cloud = app.microsoft.cloud();
+        let tenant = app.microsoft.add_tenant(seed("Immediate"));
+        let started = start_delegated(&app, &tenant).await;
+        // The code is redeemed; the exchange of its refresh token is refused.
+        login::set_token_answer_forge(&cloud, |answer| answer["refresh_token"] = json!("0.not-a-token-of-microsofts"));
+        let problem = relay(&app.owner, text(&started, "microsoftUrl")).await;
+        assert_ne!(problem.status, 200, "{:?}", problem.json());
+        assert_eq!(login::refresh_requests(&cloud, tenant.id), 1, "asked once, not for a minute");
+        assert_eq!(app.database.raw().count("connection_credentials"), 0);
     }
 
     async fn d1_revoking_erases_the_refresh_token_at_once(backend: Backend) {

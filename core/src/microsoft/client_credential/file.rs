@@ -13,7 +13,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
 use zeroize::Zeroizing;
 
-use super::{CredentialError, CredentialKind, State, candidates::Candidates, certificates};
+use super::{CredentialError, ProofKind, State, candidates::Candidates, certificates};
 use crate::secrets::SecretText;
 
 /// The largest file that is read, in bytes. A certificate with its key takes about 4,000.
@@ -55,7 +55,7 @@ impl Followed {
     }
 
     /// Takes over what the file says now, when that changed.
-    pub(super) fn look(&self, kind: CredentialKind, state: &mut State, now: DateTime<Utc>) {
+    pub(super) fn look(&self, kind: ProofKind, state: &mut State, now: DateTime<Utc>) {
         let text = self.read();
         let seen = match &text {
             Ok(text) => Ok(digest_of(text.expose())),
@@ -123,14 +123,11 @@ impl Followed {
 }
 
 /// What a text holds, and its digest.
-fn candidates_of(
-    kind: CredentialKind,
-    text: SecretText,
-) -> Result<(Candidates, [u8; 32]), FileError> {
+fn candidates_of(kind: ProofKind, text: SecretText) -> Result<(Candidates, [u8; 32]), FileError> {
     let digest = digest_of(text.expose());
     let candidates = match kind {
-        CredentialKind::Secret => Candidates::of_secret(text),
-        CredentialKind::Certificate => certificates(&text).map_err(FileError::Credential)?,
+        ProofKind::Secret => Candidates::of_secret(text),
+        ProofKind::Certificate => certificates(&text).map_err(FileError::Credential)?,
     };
     Ok((candidates, digest))
 }

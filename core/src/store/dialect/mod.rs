@@ -305,7 +305,7 @@ pub(crate) fn lease_is_held(
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hold {
     pub(crate) connection: ConnectionId,
-    pub(crate) owner: StoredUuid,
+    pub(crate) by: StoredUuid,
     /// The version that was read.
     pub(crate) generation: i64,
     /// Of database time.

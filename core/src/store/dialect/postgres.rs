@@ -275,7 +275,7 @@ pub(super) fn hold_credential(
          WHERE org_id = $3 AND connection_id = $4 AND generation = $5 \
             AND (held_until IS NULL OR held_until < now())",
     )
-    .bind::<DbUuid, _>(hold.owner)
+    .bind::<DbUuid, _>(hold.by)
     .bind::<Integer, _>(hold.seconds)
     .bind::<DbUuid, _>(org)
     .bind::<DbUuid, _>(hold.connection)

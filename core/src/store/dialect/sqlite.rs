@@ -364,7 +364,7 @@ pub(super) fn hold_credential(
         now!(),
         ")"
     ))
-    .bind::<DbUuid, _>(hold.owner)
+    .bind::<DbUuid, _>(hold.by)
     .bind::<Integer, _>(hold.seconds)
     .bind::<DbUuid, _>(org)
     .bind::<DbUuid, _>(hold.connection)

@@ -407,7 +407,7 @@ fn reason(page: &str) -> String {
     let words: Vec<&str> = page.split_whitespace().collect();
     let text = words.join(" ");
     let (_, after) = text
-        .split_once("Nothing was changed.")
+        .split_once("Nothing was stored.")
         .unwrap_or(("", &text));
     let (reason, _) = after.split_once("Try again").unwrap_or((after, ""));
     reason.trim().to_owned()
