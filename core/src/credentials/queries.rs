@@ -15,7 +15,7 @@ use crate::{
 
 /// How long a refresh token is held for one exchange, in seconds of database time: longer than the
 /// exchange may take.
-const HOLD_SECONDS: i32 = 60;
+const HOLD_SECONDS: i32 = 25;
 
 /// A credential as it is stored.
 #[derive(Debug, Clone)]

@@ -27,9 +27,9 @@ use crate::{
 /// How often a request is sent again at once with another certificate of the registration.
 const MOST_OTHER_PROOFS: u32 = 5;
 /// How long the exchange of a refresh token may take: less than it is held.
-pub(crate) const EXCHANGE_TIME: Duration = Duration::from_secs(30);
+pub(crate) const EXCHANGE_TIME: Duration = Duration::from_secs(15);
 /// How long to wait for a process that exchanges the same token.
-const HELD_PATIENCE: Duration = Duration::from_secs(75);
+const HELD_PATIENCE: Duration = Duration::from_secs(40);
 /// Between two looks whether it is done.
 const HELD_LOOK: Duration = Duration::from_millis(250);
 /// How long the new token is offered to a store that fails, and the wait between.
