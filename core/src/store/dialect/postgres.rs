@@ -5,11 +5,11 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Integer, Nullable, Text},
 };
 
-use super::{Claimed, FoundObject, MemberRow, NewWork, ObjectRow, Target};
+use super::{Claimed, FoundObject, MemberRow, NewWork, ObjectRow, Target, notices};
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
     store::{
-        StoreError, notices,
+        StoreError,
         types::{DbUuid, StoredUuid},
     },
 };
