@@ -260,7 +260,26 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.on_blocking_thread(Turn::InOrder, move |store| {
+        self.look_at_global(Turn::InOrder, body).await
+    }
+
+    /// The same where waiting behind others would do harm. For short ones only.
+    pub(crate) async fn read_urgent<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.look_at_global(Turn::Urgent, body).await
+    }
+
+    async fn look_at_global<T, E, F>(&self, turn: Turn, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.on_blocking_thread(turn, move |store| {
             let now = store.inner.clock.now();
             store.transaction(Access::Read, None, |conn| body(&mut Global::new(conn, now)))
         })

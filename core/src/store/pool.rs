@@ -68,7 +68,8 @@ pub(super) enum Pools {
 }
 
 /// The connections of this process to PostgreSQL but the one that listens. There are so few that each
-/// is waited for in turn; one is kept for leases, which must not run out behind the writing of pages.
+/// is waited for in turn; one is kept for leases, which must not run out behind the writing of pages, and
+/// for the epoch of the keys, which every call waits for.
 /// Nobody holds one while waiting for another.
 pub(super) struct PostgresPool {
     connections: Pool<ConnectionManager<PgConnection>>,

@@ -18,3 +18,4 @@ mod statuses;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
+mod turns;
