@@ -12,7 +12,7 @@ use std::{
 use diesel::{
     Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection,
     connection::{SimpleConnection as _, TransactionManager as _},
-    r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection},
+    r2d2::{ConnectionManager, CustomizeConnection, NopErrorHandler, Pool, PooledConnection},
     sql_query,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -142,7 +142,15 @@ impl PostgresPool {
     pub(super) fn get(&self) -> Result<PgPooled, StoreError> {
         let patience = self.patience(CONNECT);
         let conn = self.connections.get_timeout(patience);
-        self.is_away.store(conn.is_err(), Ordering::Relaxed);
+        let was_away = self.is_away.swap(conn.is_err(), Ordering::Relaxed);
+        // Each is said once, not at each attempt.
+        match &conn {
+            Err(error) if !was_away => {
+                tracing::warn!(%error, "the database cannot be reached");
+            }
+            Ok(_) if was_away => tracing::info!("the database can be reached again"),
+            Ok(_) | Err(_) => {}
+        }
         Ok(conn?)
     }
 }
@@ -234,6 +242,8 @@ pub(super) fn postgres(url: &str, assume_app_role: bool, size: u32) -> Result<Po
         .test_on_check_out(false)
         .connection_timeout(CONNECT)
         .connection_customizer(Box::new(PostgresSetup { assume_app_role }))
+        // Who asks for a connection is told why there is none.
+        .error_handler(Box::new(NopErrorHandler))
         .build(ConnectionManager::<PgConnection>::new(with_defaults(url)))?;
     let turns = usize::try_from(size.saturating_sub(1).max(1)).unwrap_or(1);
     Ok(Pools::Postgres(PostgresPool {
