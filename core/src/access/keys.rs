@@ -159,7 +159,8 @@ impl KeyService {
     /// # Errors
     /// The store's.
     pub async fn key_epoch(&self) -> Result<i64, StoreError> {
-        self.store.read_global(queries::key_epoch).await
+        // Every call may wait for it.
+        self.store.read_urgent(queries::key_epoch).await
     }
 }
 

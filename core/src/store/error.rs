@@ -26,6 +26,25 @@ pub enum StoreError {
     },
 }
 
+/// What libpq, PostgreSQL, a pooler before it and SQLite say when the database is gone, going or coming,
+/// where diesel has no kind for it.
+const UNAVAILABLE: [&str; 14] = [
+    "server closed the connection",
+    "terminating connection",
+    "no connection to the server",
+    "connection to server was lost",
+    "could not receive data from server",
+    "could not send data to server",
+    "SSL SYSCALL error",
+    "SSL connection has been closed",
+    "server conn crashed",
+    "the database system is shutting down",
+    "the database system is starting up",
+    "the database system is in recovery mode",
+    "disk I/O error",
+    "database or disk is full",
+];
+
 impl From<diesel::result::Error> for StoreError {
     fn from(error: diesel::result::Error) -> Self {
         use diesel::result::{DatabaseErrorKind as Kind, Error};
@@ -41,11 +60,10 @@ impl From<diesel::result::Error> for StoreError {
             {
                 Self::Busy(error)
             }
+            // A primary that became a standby under a transaction: the next one goes elsewhere.
+            Error::DatabaseError(Kind::ReadOnlyTransaction, _) => Self::Unavailable(error.into()),
             Error::DatabaseError(_, info)
-                if info.message().contains("server closed the connection")
-                    || info.message().contains("terminating connection")
-                    || info.message().contains("disk I/O error")
-                    || info.message().contains("database or disk is full") =>
+                if UNAVAILABLE.iter().any(|part| info.message().contains(part)) =>
             {
                 Self::Unavailable(error.into())
             }
@@ -66,5 +84,37 @@ impl From<diesel::result::Error> for StoreError {
 impl From<r2d2::Error> for StoreError {
     fn from(error: r2d2::Error) -> Self {
         Self::Unavailable(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::result::{DatabaseErrorKind, Error};
+
+    use super::*;
+
+    fn of(kind: DatabaseErrorKind, message: &str) -> StoreError {
+        Error::DatabaseError(kind, Box::new(message.to_owned())).into()
+    }
+
+    #[test]
+    fn r21_a_database_that_is_gone_going_or_coming_is_unavailable() {
+        for message in [
+            "server closed the connection unexpectedly\n\tThis probably means the server terminated",
+            "FATAL:  terminating connection due to idle-in-transaction timeout",
+            "could not receive data from server: Connection timed out",
+            "SSL SYSCALL error: EOF detected",
+            "FATAL:  the database system is shutting down",
+        ] {
+            let error = of(DatabaseErrorKind::Unknown, message);
+            assert!(matches!(error, StoreError::Unavailable(_)), "{message}");
+        }
+        let demoted = of(
+            DatabaseErrorKind::ReadOnlyTransaction,
+            "cannot execute UPDATE in a read-only transaction",
+        );
+        assert!(matches!(demoted, StoreError::Unavailable(_)));
+        let refused = of(DatabaseErrorKind::Unknown, "syntax error at or near \"x\"");
+        assert!(matches!(refused, StoreError::Refused(_)));
     }
 }

@@ -10,7 +10,6 @@ pub mod dialect;
 mod error;
 pub mod global_tables;
 mod migrations;
-mod notices;
 mod pool;
 mod postgres_guard;
 pub mod schema;
@@ -32,9 +31,9 @@ use tokio::sync::watch;
 pub(crate) use self::connection::on_conn;
 pub use self::{
     connection::{Conn, Global, Scoped},
+    dialect::notices::{ChangedStatuses, Notices},
     error::StoreError,
     migrations::{MigrationError, schema_version},
-    notices::{ChangedStatuses, Notices},
     postgres_guard::GuardError,
     status_board::{Completion, NextArrival, StatusBoard, StatusSnapshot, StatusUpdate},
 };
@@ -157,7 +156,7 @@ impl Store {
     /// Listens to the other processes on this database until `stop` turns true, by one connection
     /// beside the pool. A failure is logged and tried again.
     pub async fn listen(self, stop: watch::Receiver<bool>) {
-        notices::listen(self, stop).await;
+        dialect::notices::listen(self, stop).await;
     }
 
     /// What this process has done, in numbers.
@@ -266,7 +265,26 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.on_blocking_thread(Turn::InOrder, move |store| {
+        self.look_at_global(Turn::InOrder, body).await
+    }
+
+    /// The same where waiting behind others would do harm. For short ones only.
+    pub(crate) async fn read_urgent<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.look_at_global(Turn::Urgent, body).await
+    }
+
+    async fn look_at_global<T, E, F>(&self, turn: Turn, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Global<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.on_blocking_thread(turn, move |store| {
             let now = store.inner.clock.now();
             store.transaction(Access::Read, None, |conn| body(&mut Global::new(conn, now)))
         })

@@ -12,7 +12,7 @@ use std::{
 use diesel::{
     Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection,
     connection::{SimpleConnection as _, TransactionManager as _},
-    r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection},
+    r2d2::{ConnectionManager, CustomizeConnection, NopErrorHandler, Pool, PooledConnection},
     sql_query,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,8 +24,8 @@ use crate::ids::OrgId;
 const CHECKOUT: Duration = Duration::from_secs(15);
 /// How long a connection to PostgreSQL may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
-/// The same while none could be made the last time.
-const CONNECT_AWAY: Duration = Duration::from_millis(500);
+/// How long either is waited for while the last one who asked got no connection.
+const AWAY: Duration = Duration::from_millis(500);
 
 /// What libpq is told where the URL says nothing of it: a server that is gone without a word is noticed
 /// within seconds. PostgreSQL's manual, "Parameter Key Words".
@@ -68,8 +68,8 @@ pub(super) enum Pools {
 }
 
 /// The connections of this process to PostgreSQL but the one that listens. There are so few that each
-/// is waited for in turn; one is kept for leases, which must not run out behind the writing of pages.
-/// Nobody holds one while waiting for another.
+/// is waited for in turn; one is kept for leases, which must not run out behind the writing of pages, and
+/// for the epoch of the keys, which every call waits for. Nobody holds one while waiting for another.
 pub(super) struct PostgresPool {
     connections: Pool<ConnectionManager<PgConnection>>,
     /// The login role is the one that owns the tables: take on the unprivileged one.
@@ -93,11 +93,21 @@ impl PostgresPool {
             Turn::InOrder => &self.turns,
             Turn::Urgent => &self.urgent_turn,
         };
-        let turn = tokio::time::timeout(CHECKOUT, Arc::clone(turns).acquire_owned()).await;
+        let patience = self.patience(CHECKOUT);
+        let turn = tokio::time::timeout(patience, Arc::clone(turns).acquire_owned()).await;
         match turn {
             Ok(Ok(turn)) => Ok(turn),
             Ok(Err(closed)) => Err(StoreError::Unavailable(closed.into())),
             Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
+        }
+    }
+
+    /// Whoever comes while the database is away learns it soon.
+    fn patience(&self, usual: Duration) -> Duration {
+        if self.is_away.load(Ordering::Relaxed) {
+            AWAY
+        } else {
+            usual
         }
     }
 
@@ -108,35 +118,39 @@ impl PostgresPool {
     }
 
     /// A connection whose transaction has begun, in the name of the organisation and as the unprivileged
-    /// role: both for this transaction only, whatever the session was set to. After a restart of the database every pooled one is
-    /// dead and shows it here, and after a failover some may still lead to a server that only reads:
-    /// each is dropped, and the pool opens new ones in their place.
+    /// role: both for this transaction only, whatever the session was set to. After a restart of the
+    /// database every pooled one is dead and shows it here, and after a failover some may still lead to a
+    /// server that only reads: each is dropped, and the pool opens new ones in their place.
     pub(super) fn begun(&self, org: Option<OrgId>) -> Result<PgPooled, StoreError> {
         let begin = begin(self.assume_app_role, org);
         let mut left = self.connections.max_size();
         loop {
             let mut conn = self.get()?;
             let begun = PgTransactions::begin_transaction_sql(&mut *conn, &begin);
-            match begun {
-                Ok(()) => return Ok(conn),
-                Err(error) if left == 0 => return Err(StoreError::Unavailable(error.into())),
-                Err(_dead) => {
-                    left -= 1;
-                    PgTransactions::transaction_manager_status_mut(&mut *conn).set_in_error();
-                }
+            let Err(error) = begun else {
+                return Ok(conn);
+            };
+            PgTransactions::transaction_manager_status_mut(&mut *conn).set_in_error();
+            if left == 0 {
+                return Err(StoreError::Unavailable(error.into()));
             }
+            left -= 1;
         }
     }
 
-    /// Whoever comes while the database is away learns it soon.
+    /// A connection without a transaction.
     pub(super) fn get(&self) -> Result<PgPooled, StoreError> {
-        let patience = if self.is_away.load(Ordering::Relaxed) {
-            CONNECT_AWAY
-        } else {
-            CONNECT
-        };
+        let patience = self.patience(CONNECT);
         let conn = self.connections.get_timeout(patience);
-        self.is_away.store(conn.is_err(), Ordering::Relaxed);
+        let was_away = self.is_away.swap(conn.is_err(), Ordering::Relaxed);
+        // Each is said once, not at each attempt.
+        match &conn {
+            Err(error) if !was_away => {
+                tracing::warn!(%error, "the database cannot be reached");
+            }
+            Ok(_) if was_away => tracing::info!("the database can be reached again"),
+            Ok(_) | Err(_) => {}
+        }
         Ok(conn?)
     }
 }
@@ -228,6 +242,8 @@ pub(super) fn postgres(url: &str, assume_app_role: bool, size: u32) -> Result<Po
         .test_on_check_out(false)
         .connection_timeout(CONNECT)
         .connection_customizer(Box::new(PostgresSetup { assume_app_role }))
+        // Who asks for a connection is told why there is none.
+        .error_handler(Box::new(NopErrorHandler))
         .build(ConnectionManager::<PgConnection>::new(with_defaults(url)))?;
     let turns = usize::try_from(size.saturating_sub(1).max(1)).unwrap_or(1);
     Ok(Pools::Postgres(PostgresPool {

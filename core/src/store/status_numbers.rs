@@ -4,7 +4,9 @@
 use diesel::prelude::*;
 
 use super::{
-    Scoped, StatusSnapshot, StoreError, notices, on_conn,
+    Scoped, StatusSnapshot, StoreError,
+    dialect::notices,
+    on_conn,
     schema::{status_sequences, tenant_status},
 };
 

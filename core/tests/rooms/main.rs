@@ -19,3 +19,4 @@ mod statuses;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
+mod turns;

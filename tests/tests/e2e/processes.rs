@@ -24,6 +24,8 @@ use tenantry_tests::{
     proxy::{Proxy, Wire},
     truth,
 };
+use url::Url;
+use uuid::Uuid;
 
 use crate::{event_reader::EventReader, flow};
 
@@ -266,6 +268,9 @@ on_postgres! {
         completed(&app.owner, &tenant).await;
         app.owner_at(&worker).get("//readyz").await.expect(200);
         assert!(worker.is_running());
+        for line in ["the database cannot be reached", "the database can be reached again"] {
+            assert_eq!(worker.log().matches(line).count(), 1, "{line} in {}", worker.log());
+        }
         let last = app.owner.status(tenant.id).await;
         while events.next().await != last {}
     }
@@ -277,21 +282,20 @@ on_postgres! {
         app.microsoft.cloud().graph_delay_ms.store(100, Ordering::Relaxed);
         let mut events = EventReader::open(&app.owner, "/tenants/events").await;
         app.onboard(&tenant).await;
-        let raw = app.database.raw();
-        let standing = || {
-            let read = "SELECT coalesce(sum(processed), 0)::text AS line FROM sync_run_data_sets WHERE state <> 'completed'";
-            raw.lines(read).remove(0)
-        };
+        let (raw, locker) = (app.database.raw(), app.database.raw());
+        let own = locker.lines("SELECT pg_backend_pid()::text AS line").remove(0);
         for round in 1..=4 {
-            // It has the work, and stores something of it.
-            until("a claim", PATIENCE, async || raw.count("work_items WHERE lease_until > now()") == 1).await;
-            let before = standing();
-            until("progress", PATIENCE, async || standing() != before).await;
-            let ended = raw.lines(
+            // In the middle of a transaction that stores something of the run.
+            locker.execute("BEGIN; LOCK TABLE sync_run_data_sets IN EXCLUSIVE MODE");
+            let waiting = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            until("a transaction", PATIENCE, async || raw.count(waiting) > 0).await;
+            let ended = raw.lines(&format!(
                 "SELECT pg_terminate_backend(pid)::text AS line FROM pg_stat_activity \
-                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
-            );
-            assert!(ended.len() >= 4, "two processes in round {round}: {ended:?}");
+                 WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), {own})"
+            ));
+            assert!(!ended.is_empty(), "round {round}");
+            locker.execute("ROLLBACK");
+            until("their end", PATIENCE, async || raw.count(waiting) == 0).await;
         }
         app.microsoft.cloud().graph_delay_ms.store(0, Ordering::Relaxed);
         completed(&app.owner, &tenant).await;
@@ -404,5 +408,26 @@ on_postgres! {
         watcher.join().unwrap();
         let most = most.load(Ordering::Relaxed);
         assert!((20..=4 * 20).contains(&most), "{most} connections of 97");
+    }
+
+    async fn z8_a_login_that_owns_nothing_works_and_listens() {
+        let mut app = installation().await;
+        let login = format!("r{}", Uuid::now_v7().simple());
+        app.database.raw().execute(&format!("CREATE ROLE {login} LOGIN"));
+        let owner = app.database.url();
+        let mut url = Url::parse(&owner).unwrap();
+        url.set_username(&login).unwrap();
+        app.set("TENANTRY_DATABASE_ADMIN_URL", &owner);
+        app.set("TENANTRY_DATABASE_URL", url.as_str());
+        app.stop().await;
+        app.serve_as("api").await;
+        let _worker = app.start_process("worker", &[]).await;
+        let tenant = app.microsoft.add_tenant(seed("Unowned", 20));
+        app.onboard(&tenant).await;
+        completed(&app.owner, &tenant).await;
+        let ready = app.owner.get("//readyz").await.expect(200).json();
+        assert_eq!(ready["checks"][0]["detail"], "postgres; listening to other processes");
+        let of_others = format!("pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename <> '{login}'");
+        assert_eq!(app.database.raw().count(&of_others), 0, "the migrating connections are gone");
     }
 }

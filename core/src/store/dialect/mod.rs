@@ -1,6 +1,8 @@
-//! What must differ between the two databases: bulk writes and claims. Both files have the same
-//! functions; [`Bulk`] and the functions here pick the one that fits the connection.
+//! What must differ between the two databases: bulk writes and claims, whose two files have the same
+//! functions, of which those here pick the one that fits the connection; and hearing of other processes,
+//! which only PostgreSQL knows.
 
+pub(super) mod notices;
 mod postgres;
 mod sqlite;
 

@@ -7,11 +7,12 @@ use diesel::{
 
 use super::{
     Claimed, FoundObject, Hold, MemberRow, Moment, NewWork, ObjectRow, OrgWork, Target, Urgency,
+    notices,
 };
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
     store::{
-        StoreError, notices,
+        StoreError,
         types::{DbUuid, StoredTime, StoredUuid},
     },
 };

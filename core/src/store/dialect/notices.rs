@@ -18,8 +18,11 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Conn, DatabaseLocation, Global, Scoped, Store, StoreError, pool};
-use crate::ids::OrgId;
+use crate::{
+    ids::OrgId,
+    secrets::SecretText,
+    store::{Conn, DatabaseLocation, Global, Scoped, Store, StoreError, pool},
+};
 
 /// Statuses of the organisation in the payload changed.
 const STATUSES: &str = "tenantry_statuses";
@@ -138,7 +141,7 @@ impl Notices {
 /// Tells the other processes that statuses of this organisation changed, when the transaction commits.
 /// PostgreSQL sends one notice of several equal ones. Committing transactions that notify take turns in
 /// the whole server, so only those that changed a status do.
-pub(super) fn tell_statuses(tx: &mut Scoped<'_>) -> Result<(), StoreError> {
+pub(in crate::store) fn tell_statuses(tx: &mut Scoped<'_>) -> Result<(), StoreError> {
     let org = tx.org().to_string();
     match &mut tx.conn {
         Conn::Sqlite(_) => Ok(()),
@@ -177,7 +180,7 @@ impl From<diesel::result::Error> for DeafError {
 }
 
 /// Listens until `stop` turns true, and again after each failure. Without PostgreSQL it only waits.
-pub(super) async fn listen(store: Store, mut stop: watch::Receiver<bool>) {
+pub(in crate::store) async fn listen(store: Store, mut stop: watch::Receiver<bool>) {
     if let DatabaseLocation::Postgres { url, admin_url, .. } = &store.inner.location {
         let ear = Ear {
             url: Arc::clone(url),
@@ -195,7 +198,7 @@ pub(super) async fn listen(store: Store, mut stop: watch::Receiver<bool>) {
 /// The one that listens, on a thread of its own.
 struct Ear {
     store: Store,
-    url: Arc<crate::secrets::SecretText>,
+    url: Arc<SecretText>,
     assume_app_role: bool,
     runtime: Handle,
     stop: watch::Receiver<bool>,
