@@ -10,7 +10,9 @@ use prometheus::{
     TextEncoder,
 };
 use serde::Deserialize;
-use tenantry_core::{store::Store, sync::SyncService, tenants::TenantStatus};
+use tenantry_core::{
+    microsoft::throttle::Governor, store::Store, sync::SyncService, tenants::TenantStatus,
+};
 
 /// OpenTelemetry's buckets for the duration of requests, in seconds.
 const BUCKETS: [f64; 14] = [
@@ -38,6 +40,8 @@ pub struct Metrics {
     tenants_stale: IntGauge,
     runs_active: IntGauge,
     connections: IntGaugeVec,
+    budgets: IntGaugeVec,
+    governor: Governor,
     store: Store,
     sync: SyncService,
 }
@@ -58,6 +62,7 @@ impl Metrics {
         commit: &str,
         store: Store,
         sync: SyncService,
+        governor: Governor,
     ) -> Result<Self, prometheus::Error> {
         let gauge = |name: &str, help: &str| IntGauge::new(name, help);
         let gauges =
@@ -100,6 +105,12 @@ impl Metrics {
                 "Database connections of the pool.",
                 "state",
             )?,
+            budgets: gauges(
+                "tenantry_upstream_budget_slices",
+                "Of 32 slices of what Microsoft grants the application in all tenants, those of this process.",
+                "budget",
+            )?,
+            governor,
             store,
             sync,
         };
@@ -125,6 +136,9 @@ impl Metrics {
         metrics
             .registry
             .register(Box::new(metrics.connections.clone()))?;
+        metrics
+            .registry
+            .register(Box::new(metrics.budgets.clone()))?;
         Ok(metrics)
     }
 
@@ -169,6 +183,9 @@ impl Metrics {
         self.connections
             .with_label_values(&["idle"])
             .set(idle.into());
+        for (budget, slices) in self.governor.slices() {
+            self.budgets.with_label_values(&[budget]).set(slices.into());
+        }
         let mut families = self.registry.gather();
         families.extend(measured::families(self.store.measures()));
         let mut text = Vec::new();

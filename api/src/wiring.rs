@@ -449,6 +449,7 @@ pub fn state(
         version::COMMIT.unwrap_or("unknown"),
         services.store.clone(),
         services.sync.clone(),
+        services.governor.clone(),
     )
     .map_err(|error| Failure::new("cannot prepare the metrics").because(error))?;
     Ok(AppState {

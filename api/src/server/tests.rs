@@ -31,6 +31,7 @@ use tenantry_core::{
         client_credential::ClientCredential,
         cloud::{CloudProfile, MicrosoftCloud, Origin},
         identity::IdentityClient,
+        throttle::{Budgets, Governor},
     },
     organizations::OrganizationService,
     outbound::{Limits, Outbound},
@@ -140,7 +141,7 @@ impl World {
                 store(),
                 Arc::new(LicenseNamesFile::open(None).unwrap()),
             ),
-            metrics: Arc::new(Metrics::new("0.0.0", "test", store(), sync).unwrap()),
+            metrics: Arc::new(Metrics::new("0.0.0", "test", store(), sync, governor()).unwrap()),
             readiness: Readiness {
                 store: store(),
                 keys: self.keys.clone(),
@@ -168,6 +169,11 @@ fn identity() -> IdentityClient {
         Clock::system(),
     )
     .unwrap()
+}
+
+/// The limits of an application that sends nothing.
+fn governor() -> Governor {
+    Governor::alone("client".to_owned(), Budgets::default())
 }
 
 /// An application that answers calls as a client sees them.

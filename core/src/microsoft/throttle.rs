@@ -145,6 +145,16 @@ impl Governor {
         }))
     }
 
+    /// How many of the [`SLICES`](shares::SLICES) of what the application may use of all tenants
+    /// together are this process's: of the requests, and of the resource units.
+    pub fn slices(&self) -> [(&'static str, u32); 2] {
+        let (gate, now) = (lock(&self.0.gate), Instant::now());
+        [
+            ("requests", gate.requests.slices(now)),
+            ("resourceUnits", gate.identity.slices(now)),
+        ]
+    }
+
     /// The limiter of a tenant's workload.
     pub(crate) fn limiter(&self, tenant: TenantId, workload: Workload) -> Arc<Limiter> {
         let mut tenants = lock(&self.0.tenants);

@@ -167,7 +167,8 @@ on_both_databases! {
                     _ => format!("{}{labels}", metric.name),
                 };
                 let value = scrape.value(&sample);
-                let is_of_process = metric.name == "tenantry_db_pool_connections";
+                let is_of_process = ["tenantry_db_pool_connections", "tenantry_upstream_budget_slices"]
+                    .contains(&metric.name.as_str());
                 assert!(is_of_process || value == 0.0, "{sample} is {value}");
             }
         }

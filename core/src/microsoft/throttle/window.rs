@@ -211,6 +211,15 @@ impl Window {
         };
     }
 
+    /// Slices that are ours at this moment.
+    pub(super) fn slices(&self, now: Instant) -> u32 {
+        match self.share {
+            Share::Whole => SLICES,
+            Share::Leased(leased) if now < leased.ends => leased.held,
+            Share::None | Share::Awaited | Share::Leased(_) | Share::Cautious => 0,
+        }
+    }
+
     /// Whether other processes believe that we use it.
     pub(super) fn is_shared(&self) -> bool {
         match self.share {
