@@ -109,6 +109,7 @@ struct Gate {
 /// A request that waits to be sent.
 struct Waiter {
     limiter: Arc<Limiter>,
+    priority: Priority,
     cost: Cost,
     go: Mutex<Option<oneshot::Sender<()>>>,
 }
@@ -202,6 +203,7 @@ impl Governor {
         let (go, mut gone) = oneshot::channel();
         let waiter = Waiter {
             limiter: Arc::clone(limiter),
+            priority: asker.priority,
             cost,
             go: Mutex::new(Some(go)),
         };
@@ -264,12 +266,12 @@ impl Governor {
             }
             let [no_units, no_requests] = &mut full;
             if workload.counts_units() {
-                *no_units = no_units.or_else(|| identity.wait(units, now));
+                *no_units = no_units.or_else(|| identity.wait_as(waiter.priority, units, now));
                 if let Some(at) = *no_units {
                     return Turn::Later(at);
                 }
             }
-            *no_requests = no_requests.or_else(|| requests.wait(count, now));
+            *no_requests = no_requests.or_else(|| requests.wait_as(waiter.priority, count, now));
             if let Some(at) = *no_requests {
                 return Turn::Later(at);
             }

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 use super::{
+    Priority,
     shares::{Claim, Grant, SLICES},
     workload::Budget,
 };
@@ -16,6 +17,8 @@ const LOWEST_PART: u32 = 10;
 /// The part of a budget a process allows itself while nobody can say what the others spend: with it
 /// twenty processes are within the budget, more than are supported.
 const CAUTIOUS_PART: u32 = 20;
+/// The part of a budget of all tenants that background work leaves for what people wait for.
+const PEOPLES_PART: u32 = 16;
 /// Readings of the limit closer together than this say the same.
 const ONE_READING: Duration = Duration::from_secs(1);
 
@@ -94,9 +97,29 @@ impl Window {
 
     /// When to ask again; `None`: the units may be spent now.
     pub(super) fn wait(&mut self, units: u32, now: Instant) -> Option<Instant> {
+        let limit = self.limit(now);
+        self.wait_within(limit, units, now)
+    }
+
+    /// The same where background work leaves something for people, who would otherwise wait for as long
+    /// as the budget is spent.
+    pub(super) fn wait_as(
+        &mut self,
+        priority: Priority,
+        units: u32,
+        now: Instant,
+    ) -> Option<Instant> {
+        let limit = self.limit(now);
+        let spared = match priority {
+            Priority::Normal => 0,
+            Priority::Low => limit / PEOPLES_PART,
+        };
+        self.wait_within(limit - spared, units, now)
+    }
+
+    fn wait_within(&mut self, limit: u32, units: u32, now: Instant) -> Option<Instant> {
         self.forget_old(now);
         self.rise(now);
-        let limit = self.limit(now);
         // Something dearer than all of it is sent alone.
         let fits = self.used.saturating_add(units) <= limit || (self.used == 0 && limit > 0);
         if fits {
