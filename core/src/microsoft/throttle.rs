@@ -9,6 +9,7 @@
 mod exchange;
 mod limiter;
 mod rotation;
+mod scope;
 pub mod shares;
 mod window;
 mod workload;
@@ -29,6 +30,7 @@ pub use self::workload::{BudgetKey, Budgets, Workload};
 pub(crate) use self::{limiter::Limiter, workload::Cost};
 use self::{
     rotation::{Rotation, Turn},
+    scope::Scope,
     shares::BudgetShares,
     window::{Share, Window},
 };
@@ -369,35 +371,6 @@ impl Gate {
             (&mut self.identity, cost.units)
         } else {
             (&mut self.requests, cost.requests)
-        }
-    }
-}
-
-/// Whose limit a refusal is about: the first word of `x-ms-throttle-scope`,
-/// `<scope>/<Read|Write|ReadWrite>/<application>/<tenant, user or resource>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    /// This application in all tenants.
-    Application,
-    /// All applications in this tenant together.
-    Tenant,
-    /// This application in this tenant, and whatever else is said or not said.
-    TenantApplication,
-}
-
-impl Scope {
-    fn of(text: Option<&str>, application: &str) -> Self {
-        let mut words = text.unwrap_or_default().split('/');
-        let scope = words.next().unwrap_or_default();
-        let named = words.nth(1).unwrap_or_default();
-        // A tenant may be read by a registration of its own, whose limits are no one else's.
-        let is_ours = named.is_empty() || named.eq_ignore_ascii_case(application);
-        if scope.eq_ignore_ascii_case("Application") && is_ours {
-            Self::Application
-        } else if scope.eq_ignore_ascii_case("Tenant") {
-            Self::Tenant
-        } else {
-            Self::TenantApplication
         }
     }
 }

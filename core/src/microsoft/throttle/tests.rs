@@ -221,30 +221,6 @@ fn a_limit_that_is_near_is_read_off_before_it_is_reached() {
     assert_eq!(window.allowed, 1000);
 }
 
-#[test]
-fn the_scope_of_a_refusal_says_who_pauses() {
-    let of = |text| Scope::of(text, APPLICATION);
-    let ours = format!("Application/ReadWrite/{}", APPLICATION.to_uppercase());
-    let ours_too = format!("Application/Read/{APPLICATION}/users");
-    for (text, scope) in [
-        (ours.as_str(), Scope::Application),
-        (&ours_too, Scope::Application),
-        ("Application", Scope::Application),
-        ("application/Write", Scope::Application),
-        (
-            "Application/Read/11111111-2b1d-4c3e-9f60-7a8b9c0d1e2f",
-            Scope::TenantApplication,
-        ),
-        ("Tenant/ReadWrite/a/b", Scope::Tenant),
-        ("Tenant_Application/ReadWrite/a/b", Scope::TenantApplication),
-        ("", Scope::TenantApplication),
-        ("Everything/Read", Scope::TenantApplication),
-    ] {
-        assert_eq!(of(Some(text)), scope, "{text}");
-    }
-    assert_eq!(of(None), Scope::TenantApplication);
-}
-
 /// Admits a request of one unit, which this must be possible at once.
 async fn admitted_at_once(governor: &Governor, limiter: &Arc<Limiter>) -> Permit {
     let meter = Meter::default();
