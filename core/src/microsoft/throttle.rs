@@ -344,7 +344,12 @@ impl Governor {
         }
         let pressure = pressure.filter(|pressure| *pressure >= PRESSURE);
         state.adjust_concurrency(pressure.is_some(), limiter.workload.concurrency(), now);
-        let (Some(pressure), Some(window)) = (pressure, &mut state.window) else {
+        let Some(window) = &mut state.window else {
+            return;
+        };
+        let Some(pressure) = pressure else {
+            window.relax(now);
+            gate.common(limiter.workload, Cost::of(0)).0.relax(now);
             return;
         };
         // It is not said which limit is near: the one that we have used more of.
