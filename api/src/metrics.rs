@@ -11,7 +11,10 @@ use prometheus::{
 };
 use serde::Deserialize;
 use tenantry_core::{
-    microsoft::client_credential::{ClientCredential, ProofKind},
+    microsoft::{
+        client_credential::{ClientCredential, ProofKind},
+        throttle::Governor,
+    },
     store::Store,
     sync::SyncService,
     tenants::TenantStatus,
@@ -45,10 +48,21 @@ pub struct Metrics {
     connections: IntGaugeVec,
     credential_expiry: IntGaugeVec,
     credential_refused: IntGauge,
-    credential: Option<ClientCredential>,
     listening: IntGauge,
-    store: Store,
-    sync: SyncService,
+    budgets: IntGaugeVec,
+    watched: Watched,
+}
+
+/// What the process is asked for its numbers.
+pub struct Watched {
+    /// The database.
+    pub store: Store,
+    /// Syncs.
+    pub sync: SyncService,
+    /// The credential of the app registration.
+    pub credential: Option<ClientCredential>,
+    /// Keeps to Microsoft's limits.
+    pub governor: Governor,
 }
 
 /// The part of a status document that is counted.
@@ -62,13 +76,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When a name is registered twice: a fault of this file.
-    pub fn new(
-        version: &str,
-        commit: &str,
-        store: Store,
-        sync: SyncService,
-        credential: Option<ClientCredential>,
-    ) -> Result<Self, prometheus::Error> {
+    pub fn new(version: &str, commit: &str, watched: Watched) -> Result<Self, prometheus::Error> {
         let gauge = |name: &str, help: &str| IntGauge::new(name, help);
         let gauges =
             |name: &str, help: &str, label: &str| IntGaugeVec::new(Opts::new(name, help), &[label]);
@@ -119,13 +127,16 @@ impl Metrics {
                 "tenantry_microsoft_credential_refused",
                 "Whether Microsoft refuses the app registration's credential.",
             )?,
-            credential,
             listening: gauge(
                 "tenantry_db_listening",
                 "Whether this process hears of changes by others at once: 1, or 0 when it looks for them. Always 0 with SQLite.",
             )?,
-            store,
-            sync,
+            budgets: gauges(
+                "tenantry_upstream_budget_slices",
+                "Of 32 slices of what Microsoft grants the application in all tenants, those of this process.",
+                "budget",
+            )?,
+            watched,
         };
         metrics.registry.register(Box::new(build))?;
         metrics
@@ -158,6 +169,9 @@ impl Metrics {
         metrics
             .registry
             .register(Box::new(metrics.listening.clone()))?;
+        metrics
+            .registry
+            .register(Box::new(metrics.budgets.clone()))?;
         Ok(metrics)
     }
 
@@ -196,25 +210,32 @@ impl Metrics {
     pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
         self.count_tenants();
         self.look_at_credential();
-        let (used, idle) = self.store.pool_state();
+        let (used, idle) = self.watched.store.pool_state();
         self.connections
             .with_label_values(&["used"])
             .set(used.into());
         self.connections
             .with_label_values(&["idle"])
             .set(idle.into());
-        let listening = self.store.notices().is_listening();
+        let listening = self.watched.store.notices().is_listening();
         self.listening.set(listening.into());
+        for (budget, slices) in self.watched.governor.slices() {
+            self.budgets.with_label_values(&[budget]).set(slices.into());
+        }
         let mut families = self.registry.gather();
-        families.extend(measured::families(self.store.measures()));
+        families.extend(measured::families(self.watched.store.measures()));
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
     }
 
     fn look_at_credential(&self) {
-        let now = self.store.clock().now();
-        let status = self.credential.as_ref().map(|known| known.status(now));
+        let now = self.watched.store.clock().now();
+        let status = self
+            .watched
+            .credential
+            .as_ref()
+            .map(|known| known.status(now));
         for kind in ProofKind::ALL {
             let own = status.as_ref().filter(|status| status.kind == kind);
             let end = own.and_then(|status| status.expires_at);
@@ -229,7 +250,7 @@ impl Metrics {
     fn count_tenants(&self) {
         let mut by_status = TenantStatus::ALL.map(|status| (status.as_str(), 0_i64));
         let (mut stale, mut active) = (0, 0);
-        for update in self.store.board().snapshots() {
+        for update in self.watched.store.board().snapshots() {
             active += i64::from(update.snapshot.active);
             let counted = serde_json::from_str::<Counted>(&update.snapshot.document);
             if let Ok(Counted { status }) = counted
@@ -237,7 +258,7 @@ impl Metrics {
             {
                 *count += 1;
             }
-            stale += i64::from(self.sync.at_present(update.snapshot).stale);
+            stale += i64::from(self.watched.sync.at_present(update.snapshot).stale);
         }
         for (status, count) in by_status {
             self.tenants.with_label_values(&[status]).set(count);

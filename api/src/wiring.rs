@@ -37,7 +37,7 @@ use crate::{
     },
     drain::Drain,
     failure::Failure,
-    metrics::Metrics,
+    metrics::{Metrics, Watched},
     paging::Cursors,
     readiness::Readiness,
     state::AppState,
@@ -453,9 +453,12 @@ pub fn state(
     let metrics = Metrics::new(
         version::VERSION,
         version::COMMIT.unwrap_or("unknown"),
-        services.store.clone(),
-        services.sync.clone(),
-        services.credential.clone(),
+        Watched {
+            store: services.store.clone(),
+            sync: services.sync.clone(),
+            credential: services.credential.clone(),
+            governor: services.governor.clone(),
+        },
     )
     .map_err(|error| Failure::new("cannot prepare the metrics").because(error))?;
     Ok(AppState {

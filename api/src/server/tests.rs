@@ -31,6 +31,7 @@ use tenantry_core::{
         client_credential::ClientCredential,
         cloud::{CloudProfile, MicrosoftCloud, Origin},
         identity::IdentityClient,
+        throttle::{Budgets, Governor},
     },
     organizations::OrganizationService,
     outbound::{Limits, Outbound},
@@ -44,7 +45,7 @@ use super::*;
 use crate::{
     auth::{KeyCache, RateLimiter},
     drain::Drain,
-    metrics::Metrics,
+    metrics::{Metrics, Watched},
     paging::Cursors,
     readiness::Readiness,
 };
@@ -140,7 +141,19 @@ impl World {
                 store(),
                 Arc::new(LicenseNamesFile::open(None).unwrap()),
             ),
-            metrics: Arc::new(Metrics::new("0.0.0", "test", store(), sync, None).unwrap()),
+            metrics: Arc::new(
+                Metrics::new(
+                    "0.0.0",
+                    "test",
+                    Watched {
+                        store: store(),
+                        sync,
+                        credential: None,
+                        governor: governor(),
+                    },
+                )
+                .unwrap(),
+            ),
             readiness: Readiness {
                 store: store(),
                 keys: self.keys.clone(),
@@ -168,6 +181,11 @@ fn identity() -> IdentityClient {
         Clock::system(),
     )
     .unwrap()
+}
+
+/// The limits of an application that sends nothing.
+fn governor() -> Governor {
+    Governor::alone("client".to_owned(), Budgets::default())
 }
 
 /// An application that answers calls as a client sees them.

@@ -1,5 +1,7 @@
 //! The SQL of shared budgets: global tables that no API answer reads.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use uuid::Uuid;
 
@@ -17,7 +19,7 @@ use crate::{
 const ALL: &str = "all";
 
 /// What a process has of one budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Row {
     pub(super) key: BudgetKey,
     pub(super) holder: Uuid,
@@ -95,7 +97,7 @@ pub(super) fn rows_of_others(
     tx: &mut Global<'_>,
     application: &str,
     holder: Uuid,
-    tenants: &[Option<TenantId>],
+    tenants: &BTreeSet<Option<TenantId>>,
 ) -> Result<Vec<(Row, StoredTime)>, StoreError> {
     let tenants: Vec<TenantId> = tenants
         .iter()

@@ -1,5 +1,7 @@
 //! The exchange between the processes: one short transaction.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 
@@ -56,24 +58,23 @@ impl BudgetShares for DatabaseShares {
 fn exchange(tx: &mut Global<'_>, application: &str, told: &Told) -> Result<Settled, NotExchanged> {
     let now = dialect::begin_sharing(tx)?;
     renew(tx, told, now)?;
-    let mine = queries::rows_of(tx, application, told.holder)?;
-    for row in &mine {
-        if !told.budgets.iter().any(|(key, _claim)| *key == row.key) {
-            queries::remove(tx, application, row)?;
-        }
+    let mine: HashSet<Row> = queries::rows_of(tx, application, told.holder)?
+        .into_iter()
+        .collect();
+    let used: HashSet<BudgetKey> = told.budgets.iter().map(|(key, _claim)| *key).collect();
+    for row in mine.iter().filter(|row| !used.contains(&row.key)) {
+        queries::remove(tx, application, row)?;
     }
-    let mut tenants: Vec<_> = told.budgets.iter().map(|(key, _)| key.tenant).collect();
-    tenants.sort();
-    tenants.dedup();
-    let others = queries::rows_of_others(tx, application, told.holder, &tenants)?;
+    let tenants: BTreeSet<_> = used.iter().map(|key| key.tenant).collect();
+    let mut others: HashMap<BudgetKey, Vec<Holding>> = HashMap::new();
+    for (row, lease) in queries::rows_of_others(tx, application, told.holder, &tenants)? {
+        let holdings = others.entry(row.key).or_default();
+        holdings.extend(holding(&row, lease, now));
+    }
     let mut settled = Settled::default();
     for (key, claim) in &told.budgets {
-        let holdings: Vec<Holding> = others
-            .iter()
-            .filter(|(row, _lease)| row.key == *key)
-            .filter_map(|(row, lease)| holding(row, *lease, now))
-            .collect();
-        let grant = settle(told.holder, *claim, &holdings);
+        let holdings = others.get(key).map(Vec::as_slice).unwrap_or_default();
+        let grant = settle(told.holder, *claim, holdings);
         let row = Row {
             key: *key,
             holder: told.holder,

@@ -9,6 +9,7 @@
 mod exchange;
 mod limiter;
 mod rotation;
+mod scope;
 pub mod shares;
 mod window;
 mod workload;
@@ -29,6 +30,7 @@ pub use self::workload::{BudgetKey, Budgets, Workload};
 pub(crate) use self::{limiter::Limiter, workload::Cost};
 use self::{
     rotation::{Rotation, Turn},
+    scope::Scope,
     shares::BudgetShares,
     window::{Share, Window},
 };
@@ -109,6 +111,7 @@ struct Gate {
 /// A request that waits to be sent.
 struct Waiter {
     limiter: Arc<Limiter>,
+    priority: Priority,
     cost: Cost,
     go: Mutex<Option<oneshot::Sender<()>>>,
 }
@@ -143,6 +146,16 @@ impl Governor {
             news: Notify::new(),
             is_over: AtomicBool::new(false),
         }))
+    }
+
+    /// How many of the [`SLICES`](shares::SLICES) of what the application may use of all tenants
+    /// together are this process's: of the requests, and of the resource units.
+    pub fn slices(&self) -> [(&'static str, u32); 2] {
+        let (gate, now) = (lock(&self.0.gate), Instant::now());
+        [
+            ("requests", gate.requests.slices(now)),
+            ("resourceUnits", gate.identity.slices(now)),
+        ]
     }
 
     /// The limiter of a tenant's workload.
@@ -192,6 +205,7 @@ impl Governor {
         let (go, mut gone) = oneshot::channel();
         let waiter = Waiter {
             limiter: Arc::clone(limiter),
+            priority: asker.priority,
             cost,
             go: Mutex::new(Some(go)),
         };
@@ -254,12 +268,12 @@ impl Governor {
             }
             let [no_units, no_requests] = &mut full;
             if workload.counts_units() {
-                *no_units = no_units.or_else(|| identity.wait(units, now));
+                *no_units = no_units.or_else(|| identity.wait_as(waiter.priority, units, now));
                 if let Some(at) = *no_units {
                     return Turn::Later(at);
                 }
             }
-            *no_requests = no_requests.or_else(|| requests.wait(count, now));
+            *no_requests = no_requests.or_else(|| requests.wait_as(waiter.priority, count, now));
             if let Some(at) = *no_requests {
                 return Turn::Later(at);
             }
@@ -330,7 +344,12 @@ impl Governor {
         }
         let pressure = pressure.filter(|pressure| *pressure >= PRESSURE);
         state.adjust_concurrency(pressure.is_some(), limiter.workload.concurrency(), now);
-        let (Some(pressure), Some(window)) = (pressure, &mut state.window) else {
+        let Some(window) = &mut state.window else {
+            return;
+        };
+        let Some(pressure) = pressure else {
+            window.relax(now);
+            gate.common(limiter.workload, Cost::of(0)).0.relax(now);
             return;
         };
         // It is not said which limit is near: the one that we have used more of.
@@ -357,35 +376,6 @@ impl Gate {
             (&mut self.identity, cost.units)
         } else {
             (&mut self.requests, cost.requests)
-        }
-    }
-}
-
-/// Whose limit a refusal is about: the first word of `x-ms-throttle-scope`,
-/// `<scope>/<Read|Write|ReadWrite>/<application>/<tenant, user or resource>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    /// This application in all tenants.
-    Application,
-    /// All applications in this tenant together.
-    Tenant,
-    /// This application in this tenant, and whatever else is said or not said.
-    TenantApplication,
-}
-
-impl Scope {
-    fn of(text: Option<&str>, application: &str) -> Self {
-        let mut words = text.unwrap_or_default().split('/');
-        let scope = words.next().unwrap_or_default();
-        let named = words.nth(1).unwrap_or_default();
-        // A tenant may be read by a registration of its own, whose limits are no one else's.
-        let is_ours = named.is_empty() || named.eq_ignore_ascii_case(application);
-        if scope.eq_ignore_ascii_case("Application") && is_ours {
-            Self::Application
-        } else if scope.eq_ignore_ascii_case("Tenant") {
-            Self::Tenant
-        } else {
-            Self::TenantApplication
         }
     }
 }

@@ -136,8 +136,10 @@ async fn wait_for_ends(app: &TestApp, count: usize) -> Vec<Run> {
             return runs;
         }
         assert!(
-            since.elapsed() < PATIENCE * 5,
-            "{ended} of {count} runs have ended\n{}",
+            since.elapsed() < PATIENCE * 4,
+            "{ended} of {count} runs have ended, {} have begun; of the tenants {:?}\n{}",
+            runs.len(),
+            raw.lines("SELECT status || ' ' || cast(count(*) AS text) AS line FROM tenants GROUP BY status"),
             app.log()
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -209,8 +211,8 @@ on_both_databases! {
         let app = start(backend, &settings).await;
         let cloud = app.microsoft.cloud();
         cloud.limit_units_of_app(CLIENT_ID, UNITS, Duration::from_secs(20));
-        let mut workers = Workers::start(&app, backend);
         let tenants = connect(&app, &app.owner, "counted", 40).await;
+        let mut workers = Workers::start(&app, backend);
         wait_for_ends(&app, tenants.len()).await;
         workers.assert_alive();
         let used = cloud.use_of_app(CLIENT_ID);

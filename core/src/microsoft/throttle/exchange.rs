@@ -164,7 +164,16 @@ impl Talk {
             return;
         }
         let is_idle = budgets.is_empty();
-        match self.exchange(shares, budgets, &heard, began).await {
+        let mut exchange = shares.exchange(self.told(budgets, &heard, began));
+        let outcome = match tokio::time::timeout(LEASE, &mut exchange).await {
+            Ok(outcome) => outcome,
+            Err(elapsed) => {
+                self.cut_off(&elapsed);
+                // Not given up: carried out after a later one it would undo that.
+                exchange.await
+            }
+        };
+        match outcome {
             Ok(settled) => {
                 self.governor.hear(settled, began);
                 lock(&self.governor.0.gate)
@@ -184,18 +193,26 @@ impl Talk {
                 });
                 self.governor.0.news.notify_one();
             }
-            Err(SharesUnavailable::Unreachable(error)) => {
-                self.governor.each_window(|_key, window| {
-                    if window.share == Share::Awaited {
-                        window.share = Share::Cautious;
-                    }
-                });
-                if !std::mem::replace(&mut self.is_cut_off, true) {
-                    tracing::warn!(%error, "the other processes cannot be told what is spent of Microsoft's limits; from the end of the lease on a twentieth of each is used");
-                }
-            }
+            Err(SharesUnavailable::Unreachable(error)) => self.cut_off(&*error),
         }
         self.governor.0.changed.notify_waiters();
+    }
+
+    /// Nobody can say what the others hold: what we hold we have until its lease ends, and what we do
+    /// not hold is begun cautiously. Said once.
+    fn cut_off(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.governor.each_window(|_key, window| {
+            if window.share == Share::Awaited {
+                window.share = Share::Cautious;
+            }
+        });
+        self.governor.0.changed.notify_waiters();
+        if !std::mem::replace(&mut self.is_cut_off, true) {
+            tracing::warn!(
+                error,
+                "the other processes cannot be told what is spent of Microsoft's limits; from the end of the lease on a twentieth of each is used"
+            );
+        }
     }
 
     /// Gives back what is not spent; the lease on the rest runs out.
@@ -205,31 +222,27 @@ impl Talk {
         if self.is_idle {
             return;
         }
-        if let Err(error) = self.exchange(shares, budgets, &[], began).await {
-            tracing::debug!(%error, "shares of budgets are not given back; their lease runs out");
+        let exchange = shares.exchange(self.told(budgets, &[], began));
+        if !matches!(tokio::time::timeout(LEASE, exchange).await, Ok(Ok(_))) {
+            tracing::debug!("shares of budgets are not given back; their lease runs out");
         }
     }
 
-    async fn exchange(
+    fn told(
         &self,
-        shares: &dyn BudgetShares,
         budgets: Vec<(BudgetKey, Claim)>,
         heard: &[(BudgetKey, Instant)],
         now: Instant,
-    ) -> Result<Settled, SharesUnavailable> {
+    ) -> Told {
         let pauses = heard
             .iter()
             .map(|(key, until)| (*key, until.saturating_duration_since(now)))
             .collect();
-        let told = Told {
+        Told {
             holder: self.holder,
             lease: LEASE,
             budgets,
             pauses,
-        };
-        match tokio::time::timeout(LEASE, shares.exchange(told)).await {
-            Ok(outcome) => outcome,
-            Err(elapsed) => Err(SharesUnavailable::Unreachable(elapsed.into())),
         }
     }
 }

@@ -41,7 +41,7 @@ pub struct Told {
 }
 
 /// What a process holds and wants of one budget, in slices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// What it holds; never more than it was granted.
     pub held: u32,

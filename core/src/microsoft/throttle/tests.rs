@@ -190,59 +190,61 @@ fn concurrency_halves_at_once_and_returns_slowly() {
     assert_eq!(state.wanted_places, 8);
 }
 
-#[test]
-fn a_limit_that_is_near_is_read_off_before_it_is_reached() {
-    // Microsoft's bucket holds 1000 and fills by 100 a second; we believe it were 8000.
-    let start = Instant::now();
-    let mut window = window(8000);
-    for second in 0..4_u32 {
-        window.take(300, start + Duration::from_secs(second.into()));
+/// Has a window send as fast as it may into Microsoft's bucket, which holds `size` and fills in a span,
+/// for so many seconds: what was granted and what was refused.
+fn fill(window: &mut Window, size: f64, from: Instant, seconds: u32) -> (u32, u32) {
+    let (mut available, mut granted, mut refused) = (size, 0, 0);
+    for step in 0..seconds * 100 {
+        let now = from + Duration::from_millis(10) * step;
+        available = (available + size / SPAN.as_secs_f64() / 100.0).min(size);
+        if window.book(2, now).is_some() {
+            continue;
+        }
+        if available < 2.0 {
+            refused += 1;
+            continue;
+        }
+        available -= 2.0;
+        granted += 2;
+        match 1.0 - available / size {
+            pressure if pressure >= PRESSURE => window.ease(pressure, now),
+            _ => window.relax(now),
+        }
     }
-    let now = start + Duration::from_secs(3);
-    // 1200 spent, 300 flowed in: 900 are missing.
-    window.ease(0.9, now);
-    assert_eq!(window.allowed, 4000, "a single reading takes at most half");
-    window.ease(0.9, now);
-    assert_eq!(
-        window.allowed, 4000,
-        "a second one at the same time is no other"
-    );
-    for second in 1..3 {
-        window.ease(0.9, now + Duration::from_secs(second));
-    }
-    assert!(window.allowed <= 1000, "{}", window.allowed);
-    let lowest = window.documented / 10;
-    assert!(window.allowed >= lowest);
-    assert!(window.wait(10, now + Duration::from_secs(2)).is_some());
-    // A bucket that is as large as we think changes nothing.
-    let mut window = self::window(1000);
-    window.take(900, start);
-    window.ease(0.9, start);
-    assert_eq!(window.allowed, 1000);
+    (granted, refused)
 }
 
 #[test]
-fn the_scope_of_a_refusal_says_who_pauses() {
-    let of = |text| Scope::of(text, APPLICATION);
-    let ours = format!("Application/ReadWrite/{}", APPLICATION.to_uppercase());
-    let ours_too = format!("Application/Read/{APPLICATION}/users");
-    for (text, scope) in [
-        (ours.as_str(), Scope::Application),
-        (&ours_too, Scope::Application),
-        ("Application", Scope::Application),
-        ("application/Write", Scope::Application),
-        (
-            "Application/Read/11111111-2b1d-4c3e-9f60-7a8b9c0d1e2f",
-            Scope::TenantApplication,
-        ),
-        ("Tenant/ReadWrite/a/b", Scope::Tenant),
-        ("Tenant_Application/ReadWrite/a/b", Scope::TenantApplication),
-        ("", Scope::TenantApplication),
-        ("Everything/Read", Scope::TenantApplication),
-    ] {
-        assert_eq!(of(Some(text)), scope, "{text}");
+fn a_limit_that_is_near_slows_down_before_it_is_reached() {
+    // We believe it were five times as large as it is.
+    let (granted, refused) = fill(&mut window(2000), 400.0, Instant::now(), 60);
+    assert_eq!(refused, 0);
+    // The bucket and what flowed in.
+    assert!(
+        f64::from(granted) > (400.0 + 400.0 * 6.0) * 0.8,
+        "{granted}"
+    );
+}
+
+#[test]
+fn a_limit_that_others_use_up_slows_us_down_only_while_they_do() {
+    let start = Instant::now();
+    let mut window = window(1000);
+    for second in 0..60 {
+        let now = start + Duration::from_secs(second);
+        window.book(5, now);
+        window.ease(0.95, now);
     }
-    assert_eq!(of(None), Scope::TenantApplication);
+    assert_eq!(window.allowed, 1000, "nothing is learned from it");
+    let pace = window.pace.unwrap();
+    assert!(
+        (10.0..=10.1).contains(&pace.rate),
+        "a tenth at least: {pace:?}"
+    );
+    for second in 60..75 {
+        window.relax(start + Duration::from_secs(second));
+    }
+    assert_eq!(window.pace, None);
 }
 
 /// Admits a request of one unit, which this must be possible at once.

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 use super::{
+    Priority,
     shares::{Claim, Grant, SLICES},
     workload::Budget,
 };
@@ -16,6 +17,8 @@ const LOWEST_PART: u32 = 10;
 /// The part of a budget a process allows itself while nobody can say what the others spend: with it
 /// twenty processes are within the budget, more than are supported.
 const CAUTIOUS_PART: u32 = 20;
+/// The part of a budget of all tenants that background work leaves for what people wait for.
+const PEOPLES_PART: u32 = 16;
 /// Readings of the limit closer together than this say the same.
 const ONE_READING: Duration = Duration::from_secs(1);
 
@@ -28,9 +31,21 @@ pub(super) struct Window {
     pub(super) used: u32,
     pub(super) slots: VecDeque<(Instant, u32)>,
     pub(super) learned_at: Option<Instant>,
-    pub(super) eased_at: Option<Instant>,
+    pub(super) pace: Option<Pace>,
     pub(super) taken_at: Option<Instant>,
     pub(super) share: Share,
+}
+
+/// How fast to spend, while the budget is nearly used up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pace {
+    /// Units in a second.
+    pub(super) rate: f64,
+    /// The part of the rate before, when it last changed.
+    pub(super) part: f64,
+    /// When the next may go.
+    pub(super) next: Instant,
+    pub(super) changed_at: Instant,
 }
 
 /// How much of a budget is this process's.
@@ -74,7 +89,7 @@ impl Window {
             used: 0,
             slots: VecDeque::new(),
             learned_at: None,
-            eased_at: None,
+            pace: None,
             taken_at: None,
             share,
         }
@@ -94,13 +109,33 @@ impl Window {
 
     /// When to ask again; `None`: the units may be spent now.
     pub(super) fn wait(&mut self, units: u32, now: Instant) -> Option<Instant> {
+        let limit = self.limit(now);
+        self.wait_within(limit, units, now)
+    }
+
+    /// The same where background work leaves something for people, who would otherwise wait for as long
+    /// as the budget is spent.
+    pub(super) fn wait_as(
+        &mut self,
+        priority: Priority,
+        units: u32,
+        now: Instant,
+    ) -> Option<Instant> {
+        let limit = self.limit(now);
+        let spared = match priority {
+            Priority::Normal => 0,
+            Priority::Low => limit / PEOPLES_PART,
+        };
+        self.wait_within(limit - spared, units, now)
+    }
+
+    fn wait_within(&mut self, limit: u32, units: u32, now: Instant) -> Option<Instant> {
         self.forget_old(now);
         self.rise(now);
-        let limit = self.limit(now);
         // Something dearer than all of it is sent alone.
         let fits = self.used.saturating_add(units) <= limit || (self.used == 0 && limit > 0);
         if fits {
-            return None;
+            return self.pace.map(|pace| pace.next).filter(|next| *next > now);
         }
         if let Share::Leased(leased) = &mut self.share {
             leased.short |= leased.held < SLICES;
@@ -115,6 +150,10 @@ impl Window {
     pub(super) fn take(&mut self, units: u32, now: Instant) {
         self.used = self.used.saturating_add(units);
         self.taken_at = Some(now);
+        if let Some(pace) = &mut self.pace {
+            let time = Duration::try_from_secs_f64(f64::from(units) / pace.rate);
+            pace.next = pace.next.max(now) + time.unwrap_or(self.span).min(self.span);
+        }
         let slot = self.slot();
         match self.slots.back_mut() {
             Some((began, sum)) if now.duration_since(*began) < slot => {
@@ -160,30 +199,54 @@ impl Window {
         self.learned_at = Some(now);
     }
 
-    /// Takes in how full Microsoft says the budget is (1.0: used up). Its buckets fill evenly, so what
-    /// was spent since they were full is the part that is missing and what flowed in meanwhile. Of
-    /// readings that are too low, as after a restart, each takes at most half.
+    /// Slows down because Microsoft says that the budget is nearly used up (1.0: it is), by us or by
+    /// others: from how fast we have been, the more the nearer it is.
     pub(super) fn ease(&mut self, pressure: f64, now: Instant) {
-        if self
-            .eased_at
-            .is_some_and(|at| now.duration_since(at) < ONE_READING)
-        {
-            return;
-        }
         self.forget_old(now);
         let Some((began, _units)) = self.slots.front() else {
             return;
         };
-        let flowed = now.duration_since(*began).as_secs_f64() / self.span.as_secs_f64();
-        let estimate = f64::from(self.whole(self.used)) / (pressure + flowed.min(1.0));
-        let eased = whole_units(estimate)
-            .max(self.allowed / 2)
-            .max(self.lowest());
-        if eased < self.allowed {
-            self.allowed = eased;
-            self.learned_at = Some(now);
-            self.eased_at = Some(now);
+        let time = now.duration_since(*began).max(ONE_READING);
+        let part = match pressure {
+            pressure if pressure >= 1.0 => 0.25,
+            pressure if pressure >= 0.9 => 0.5,
+            _ => 0.75,
+        };
+        let rate = match self.pace {
+            // Nothing new, unless the limit came nearer.
+            Some(pace)
+                if now.duration_since(pace.changed_at) < ONE_READING && part >= pace.part =>
+            {
+                return;
+            }
+            Some(pace) => pace.rate,
+            None => f64::from(self.used) / time.as_secs_f64(),
+        };
+        let slowest = self.even_rate(now) / f64::from(LOWEST_PART);
+        self.pace = Some(Pace {
+            rate: (rate * part).max(slowest),
+            part,
+            next: self.pace.map_or(now, |pace| pace.next),
+            changed_at: now,
+        });
+    }
+
+    /// Speeds up again because Microsoft says nothing, until no pace is needed.
+    pub(super) fn relax(&mut self, now: Instant) {
+        let even = self.even_rate(now);
+        if let Some(pace) = &mut self.pace
+            && now.duration_since(pace.changed_at) >= ONE_READING
+        {
+            pace.rate *= 1.5;
+            pace.part = 1.0;
+            pace.changed_at = now;
         }
+        self.pace = self.pace.filter(|pace| pace.rate < even);
+    }
+
+    /// Units in a second with which what we may spend lasts for its span.
+    fn even_rate(&self, now: Instant) -> f64 {
+        f64::from(self.limit(now).max(1)) / self.span.as_secs_f64()
     }
 
     /// A twentieth of the documented budget more for each span without a refusal.
@@ -209,6 +272,15 @@ impl Window {
         } else {
             self.allowed.min(units)
         };
+    }
+
+    /// Slices that are ours at this moment.
+    pub(super) fn slices(&self, now: Instant) -> u32 {
+        match self.share {
+            Share::Whole => SLICES,
+            Share::Leased(leased) if now < leased.ends => leased.held,
+            Share::None | Share::Awaited | Share::Leased(_) | Share::Cautious => 0,
+        }
     }
 
     /// Whether other processes believe that we use it.
@@ -346,10 +418,4 @@ impl Window {
 pub(super) fn part(units: u32, slices: u32) -> u32 {
     let part = u64::from(units) * u64::from(slices) / u64::from(SLICES);
     u32::try_from(part).unwrap_or(units)
-}
-
-/// The whole units of a number; all there can be of one that is none.
-fn whole_units(number: f64) -> u32 {
-    let whole = Duration::try_from_secs_f64(number).map(|time| time.as_secs());
-    whole.map_or(u32::MAX, |units| u32::try_from(units).unwrap_or(u32::MAX))
 }

@@ -53,7 +53,7 @@ fn count_by<K: Ord>(sent: &[(u128, u128)], key: impl Fn(&(u128, u128)) -> K) -> 
 
 #[tokio::test(start_paused = true)]
 async fn r26_organizations_then_tenants_take_turns_at_the_budget_of_the_application() {
-    let governor = short(30);
+    let governor = short(32);
     let sent = Sent::default();
     // The first organisation has twenty tenants with plenty to ask, and begins; the second has five.
     for tenant_no in 0..20 {
@@ -80,7 +80,7 @@ async fn r26_organizations_then_tenants_take_turns_at_the_budget_of_the_applicat
 
 #[tokio::test(start_paused = true)]
 async fn what_a_person_waits_for_goes_first() {
-    let governor = short(30);
+    let governor = short(32);
     let sent = Sent::default();
     for tenant_no in 0..20 {
         send(&governor, (1, tenant_no), 50, &sent);
@@ -132,7 +132,7 @@ async fn a_dear_request_is_not_passed_by_cheap_ones_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_counts_its_items() {
-    let governor = short(100);
+    let governor = short(107);
     let limiter = governor.limiter(tenant(1), Workload::Outlook);
     let batch = Cost {
         units: 20,
@@ -185,4 +185,26 @@ async fn who_stops_waiting_takes_nothing_along() {
     send(&governor, (1, 3), 10, &sent);
     until_sent(&sent, 20).await;
     assert!(began.elapsed() < SPAN * 2, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn background_work_leaves_something_for_people() {
+    let governor = short(160);
+    let sent = Sent::default();
+    for tenant_no in 0..50 {
+        send(&governor, (1, tenant_no), 50, &sent);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(lock(&sent).len(), 150);
+    let limiter = governor.limiter(tenant(100), Workload::Outlook);
+    let began = Instant::now();
+    let asker = Asker {
+        org: org(1),
+        priority: Priority::Normal,
+    };
+    for _ in 0..10 {
+        let meter = Meter::default();
+        drop(governor.admit(&limiter, asker, Cost::of(1), &meter).await);
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }

@@ -1,6 +1,6 @@
 //! Several processes on one budget, the shares in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -36,6 +36,10 @@ struct Table {
     slices: HashMap<(BudgetKey, Uuid), Claim>,
     pauses: HashMap<BudgetKey, Instant>,
     is_away: bool,
+    /// How long it takes to answer.
+    delay: Duration,
+    /// Who is being answered.
+    talking: HashSet<Uuid>,
 }
 
 #[derive(Default, Clone)]
@@ -45,8 +49,12 @@ impl shares::BudgetShares for InMemory {
     fn exchange(&self, told: Told) -> BoxFuture<'static, Result<Settled, SharesUnavailable>> {
         let table = Arc::clone(&self.0);
         Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(3)).await;
-            lock(&table).exchange(told)
+            let (holder, delay) = (told.holder, lock(&table).delay);
+            assert!(lock(&table).talking.insert(holder), "one after the other");
+            tokio::time::sleep(Duration::from_millis(3) + delay).await;
+            let mut table = lock(&table);
+            table.talking.remove(&holder);
+            table.exchange(told)
         })
     }
 }
@@ -481,4 +489,23 @@ async fn a_process_that_ends_gives_back_what_it_did_not_spend() {
             .admit(&limiter, ASKER, Cost::of(1), &Meter::default())
             .await,
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_is_not_overtaken_by_the_next() {
+    let (table, sent) = (InMemory::default(), Sent::default());
+    let mut process = Process::start(&table);
+    process.work(1, true, &sent);
+    tokio::time::sleep(SPAN).await;
+    lock(&table.0).delay = LEASE + Duration::from_secs(1);
+    tokio::time::sleep(SPAN * 2).await;
+    // What is begun meanwhile is begun cautiously.
+    let limiter = process.governor.limiter(tenant(77), Workload::Security);
+    assert!(!is_paused(&process.governor, &limiter).await);
+    lock(&table.0).delay = Duration::ZERO;
+    tokio::time::sleep(SPAN).await;
+    let [requests, _units] = process.governor.slices();
+    assert!(requests.1 >= SLICES - 3);
+    assert!(most_in_a_span(&sent) <= UNITS);
+    process.kill();
 }
