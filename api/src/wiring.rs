@@ -237,18 +237,34 @@ pub async fn unlock(store: Store, source: MasterKeySource) -> Result<Unlocked, F
             return Err(Failure::new("this command was given no master key"));
         }
     };
-    let Installation { id } = installation::ensure(&store, &master).await.map_err(|error| match error {
-        InstallationError::WrongMasterKey => Failure::new("cannot start").because(error).advise(
-            "Set TENANTRY_MASTER_KEY or TENANTRY_MASTER_KEY_FILE to the key that this database was made with; nothing was written.",
-        ),
-        InstallationError::Store(error) => Failure::new("cannot use the database").because(error),
-    })?;
+    let Installation { id } = installation::ensure(&store, &master)
+        .await
+        .map_err(not_this_installation)?;
     let vault = Vault::new(&master, id);
     Ok(Unlocked {
         store,
         master: Arc::new(master),
         vault,
     })
+}
+
+/// Settles the installation in the cloud of the settings, unless its tenants live in another one.
+pub async fn settle(store: &Store, microsoft: &MicrosoftConfig) -> Result<(), Failure> {
+    installation::settle_in(store, microsoft.profile.cloud())
+        .await
+        .map_err(not_this_installation)
+}
+
+fn not_this_installation(error: InstallationError) -> Failure {
+    match error {
+        InstallationError::WrongMasterKey => Failure::new("cannot start").because(error).advise(
+            "Set TENANTRY_MASTER_KEY or TENANTRY_MASTER_KEY_FILE to the key that this database was made with; nothing was written.",
+        ),
+        InstallationError::OtherCloud { .. } => Failure::new("cannot start").because(error).advise(
+            "Set TENANTRY_MICROSOFT_CLOUD back, or use a database of its own for the other cloud; nothing was written.",
+        ),
+        InstallationError::Store(error) => Failure::new("cannot use the database").because(error),
+    }
 }
 
 /// The key in the file beside a SQLite database. One is made only for a database that has none yet: in

@@ -34,6 +34,11 @@ pub fn run(with_tools: bool, arguments: &[String]) -> Result<ExitCode> {
     clean_environment(&mut tests);
     tests.env("TENANTRY_TEST_POSTGRES_URL", cluster.url());
     tests.env("TENANTRY_TEST_BINARY", cargo::tenantry()?);
+    // Most of the time a test waits for processes that it has started.
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        let cores = std::thread::available_parallelism()?.get();
+        tests.env("RUST_TEST_THREADS", (cores + cores.div_ceil(2)).to_string());
+    }
     let status = cargo::run(&mut tests)?;
     drop(cluster);
     Ok(cargo::exit_code(status))

@@ -60,6 +60,7 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     };
     let store = wiring::open_store(&config.database, wiring::clock(), migrate)?;
     let unlocked = wiring::unlock(store, config.master_key).await?;
+    wiring::settle(&unlocked.store, &config.microsoft).await?;
     let services = wiring::services(
         &unlocked,
         &config.http,

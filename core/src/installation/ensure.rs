@@ -9,6 +9,7 @@ use crate::{
     access::OrgScope,
     audit::{self, Action},
     ids::OrgId,
+    microsoft::cloud::MicrosoftCloud,
     organizations,
     secrets::MasterKey,
     store::{Store, StoreError},
@@ -27,6 +28,14 @@ pub enum InstallationError {
     /// The database was made with another master key. Nothing was written (V8).
     #[error("the master key is not the one this database was made with")]
     WrongMasterKey,
+    /// The connected tenants live in another of Microsoft's clouds.
+    #[error("the tenants of this database live in Microsoft's cloud {stored}, not in {configured}")]
+    OtherCloud {
+        /// Where they live.
+        stored: String,
+        /// What the settings say.
+        configured: MicrosoftCloud,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,6 +56,27 @@ pub async fn ensure(store: &Store, master: &MasterKey) -> Result<Installation, I
         Ok(Installation { id: stored.id })
     } else {
         Err(InstallationError::WrongMasterKey)
+    }
+}
+
+/// Settles the installation in one of Microsoft's clouds. It can move as long as no tenant is connected;
+/// after that all of them would lose their access at once (G8).
+///
+/// # Errors
+/// [`InstallationError::OtherCloud`], or the store's.
+pub async fn settle_in(store: &Store, cloud: MicrosoftCloud) -> Result<(), InstallationError> {
+    let stored = store
+        .global(move |tx| {
+            queries::settle_in(tx, cloud.name())?;
+            queries::cloud(tx)
+        })
+        .await?;
+    match stored {
+        Some(stored) if stored != cloud.name() => Err(InstallationError::OtherCloud {
+            stored,
+            configured: cloud,
+        }),
+        Some(_) | None => Ok(()),
     }
 }
 

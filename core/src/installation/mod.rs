@@ -6,4 +6,4 @@
 mod ensure;
 mod queries;
 
-pub use self::ensure::{Installation, InstallationError, ensure, exists};
+pub use self::ensure::{Installation, InstallationError, ensure, exists, settle_in};

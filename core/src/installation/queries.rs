@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::store::{
     Global, StoreError, on_conn,
-    schema::installation,
+    schema::{installation, tenant_claims},
     types::{StoredTime, StoredUuid},
 };
 
@@ -28,6 +28,31 @@ pub(super) fn find(tx: &mut Global<'_>) -> Result<Option<Stored>, StoreError> {
         id: id.0,
         key_check,
     }))
+}
+
+/// Writes down the cloud, unless tenants of another one are connected.
+pub(super) fn settle_in(tx: &mut Global<'_>, cloud: &str) -> Result<(), StoreError> {
+    let nobody_is_connected = diesel::dsl::not(diesel::dsl::exists(
+        tenant_claims::table.select(tenant_claims::tenant_id),
+    ));
+    on_conn!(tx.conn, |c| diesel::update(
+        installation::table
+            .filter(installation::singleton.eq(SINGLETON))
+            .filter(installation::cloud.is_null().or(nobody_is_connected))
+    )
+    .set(installation::cloud.eq(cloud))
+    .execute(c))?;
+    Ok(())
+}
+
+/// The cloud that was written down.
+pub(super) fn cloud(tx: &mut Global<'_>) -> Result<Option<String>, StoreError> {
+    let found: Option<Option<String>> = on_conn!(tx.conn, |c| installation::table
+        .filter(installation::singleton.eq(SINGLETON))
+        .select(installation::cloud)
+        .first(c)
+        .optional())?;
+    Ok(found.flatten())
 }
 
 /// Stores the row. False: another process was first.

@@ -10,6 +10,7 @@ diesel::table! {
         key_check -> Binary,
         key_epoch -> BigInt,
         created_at -> DbTs,
+        cloud -> Nullable<Text>,
     }
 }
 

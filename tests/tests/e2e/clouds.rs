@@ -97,6 +97,26 @@ fn asked(app: &TestApp, part: &str) -> usize {
 }
 
 on_both_databases! {
+    async fn g8_a_database_with_connected_tenants_stays_in_its_cloud(backend: Backend) {
+        let mut app = installation(backend, "usgov", NationalCloud::UsGov).await;
+        app.stop().await;
+        // Nobody is connected yet: a wrong choice can be mended.
+        app.set("TENANTRY_MICROSOFT_CLOUD", "global");
+        app.serve().await;
+        app.microsoft.cloud().play(NationalCloud::Global);
+        let tenant = app.microsoft.add_tenant(seed("Settled"));
+        app.onboard_and_sync(&tenant).await;
+        app.stop().await;
+        app.set("TENANTRY_MICROSOFT_CLOUD", "china");
+        let refused = app.run(&["serve"]);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("live in Microsoft's cloud global, not in china"), "{said}");
+        app.set("TENANTRY_MICROSOFT_CLOUD", "global");
+        app.serve().await;
+        assert_eq!(app.owner.sync(tenant.id, "delta").await["status"], "connected");
+    }
+
     async fn g8_each_cloud_connects_by_its_own_audience_and_ends_as_its_services_allow(backend: Backend) {
         for (name, cloud) in CLOUDS {
             let app = installation(backend, name, cloud).await;

@@ -351,6 +351,21 @@ on_both_databases! {
         assert_eq!(app.database.raw().count("connection_credentials"), 0);
     }
 
+    async fn g5_a_refresh_token_of_somebody_elses_opens_nothing(backend: Backend) {
+        let app = TestApp::start(backend).await;
+        let cloud = app.microsoft.cloud();
+        let other = app.microsoft.add_tenant(seed("Neighbour"));
+        onboard(&app, &other).await;
+        let foreign = login::issued_refresh_tokens(&cloud, other.id).pop().unwrap();
+        let tenant = app.microsoft.add_tenant(seed("Swapped"));
+        let started = start_delegated(&app, &tenant).await;
+        login::set_token_answer_forge(&cloud, move |answer| answer["refresh_token"] = json!(foreign));
+        let problem = relay(&app.owner, text(&started, "microsoftUrl")).await.expect_problem(403, "accountNotInTenant");
+        assert_eq!(problem["microsoft"]["aadsts"], 50_020, "{problem}");
+        assert_eq!(show(&app, &tenant).await["status"], "pendingConsent");
+        assert_eq!(app.database.raw().count("connection_credentials"), 1, "the neighbour's own");
+    }
+
     async fn d1_revoking_erases_the_refresh_token_at_once(backend: Backend) {
         let app = TestApp::start(backend).await;
         let tenant = app.microsoft.add_tenant(seed("Leaving"));

@@ -44,6 +44,10 @@ fn example(schema: &Value, document: &Value) -> Value {
     if let Some(words) = schema["enum"].as_array() {
         return words[0].clone();
     }
+    // Something or null.
+    if let Some(ways) = schema["oneOf"].as_array() {
+        return example(&ways[0], document);
+    }
     if let Some(given) = schema.get("example") {
         return given.clone();
     }

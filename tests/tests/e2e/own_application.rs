@@ -15,6 +15,8 @@ const OTHER_APP: &str = "6d2e4b63-7b1f-4b64-8c32-1f9f0b8d2e21";
 const SECRET: &str = "v8Q~customers-own-secret-value-0123456789";
 const CERTIFICATE: &str = include_str!("../../src/fake_microsoft/login/test_keys/current.crt.pem");
 const KEY: &str = include_str!("../../src/fake_microsoft/login/test_keys/current.key.pem");
+const EXPIRED: &str = include_str!("../../src/certificates/expired.crt.pem");
+const EXPIRED_KEY: &str = include_str!("../../src/certificates/expired.key.pem");
 /// Past the life of every access token.
 const TOKENS_END: i64 = 2 * 3_600;
 
@@ -129,6 +131,7 @@ on_both_databases! {
             (pair(CERTIFICATE, KEY), Some(700_027)),
             (pair(CERTIFICATE, other_key), None),
             (pair("not a certificate", KEY), None),
+            (pair(EXPIRED, EXPIRED_KEY), None),
         ] {
             let answer = connect(&app.owner, &tenant, credentials.clone()).await;
             let problem = answer.expect_problem(422, "credentialsRejected");

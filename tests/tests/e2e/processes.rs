@@ -11,12 +11,13 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenantry_tests::{
     app::{Caller, PATIENCE, TestApp, data_set},
     database::{Backend, Raw},
     fake_microsoft::{
         faults::{Fault, FaultRule},
+        login::{self, RefreshRotation},
         seed::TenantSeed,
         state::Tenant,
     },
@@ -130,6 +131,33 @@ macro_rules! on_postgres {
 }
 
 on_postgres! {
+    async fn v14_two_workers_share_a_refresh_token_that_works_once() {
+        let app = installation().await;
+        let cloud = app.microsoft.cloud();
+        login::set_refresh_rotation(&cloud, RefreshRotation::Strict);
+        let tenant = app.microsoft.add_tenant(seed("Shared", 30));
+        let _workers = [app.start_process("worker", &[]).await, app.start_process("worker", &[]).await];
+        let customer = app.owner.create_customer("Shared").await;
+        let body = json!({"customerId": customer, "tenant": tenant.domains[0], "connectionType": "delegated"});
+        let started = app.owner.post("/tenants/connect", &body).await.expect(201).json();
+        let page = flow::walk(flow::text(&started, "authorizationUrl")).await;
+        assert!(page.text().contains("is connected to"), "{}", page.text());
+        app.owner.wait_for_run(tenant.id).await;
+        // After each run a pass of its own asks for the kinds of mailboxes: two pieces of work for the two.
+        for _ in 0..6 {
+            app.advance_seconds(2 * 3_600);
+            let status = app.owner.sync(tenant.id, "full").await;
+            assert_eq!((&status["status"], &status["run"]["state"]), (&json!("connected"), &json!("completed")), "{status:#}");
+        }
+        let requests = cloud.requests();
+        let exchanges = requests.iter().filter(|request| {
+            request.form.as_deref().is_some_and(|form| form.contains("grant_type=refresh_token"))
+        });
+        let answers: Vec<u16> = exchanges.map(|request| request.status).collect();
+        assert!(answers.len() >= 7 && answers.iter().all(|status| *status == 200), "{answers:?}");
+        assert_eq!(login::live_refresh_tokens(&cloud, tenant.id), 1);
+    }
+
     async fn r31_a_killed_workers_run_goes_on_elsewhere_within_two_leases() {
         let app = installation().await;
         let tenant = app.microsoft.add_tenant(seed("Killed", 20_000));

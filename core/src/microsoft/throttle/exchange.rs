@@ -73,15 +73,15 @@ impl Governor {
         if self.0.shares.is_none() {
             return false;
         }
-        let is_over = self.0.is_over.load(Relaxed);
+        let (is_over, now) = (self.0.is_over.load(Relaxed), Instant::now());
         let mut gate = lock(&self.0.gate);
         let mut state = lock(&limiter.state);
-        let mut lacks = gate.requests.lacks_share(is_over);
+        let mut lacks = gate.requests.lacks_share(is_over, now);
         if limiter.workload.counts_units() {
-            lacks |= gate.identity.lacks_share(is_over);
+            lacks |= gate.identity.lacks_share(is_over, now);
         }
         if let Some(window) = &mut state.window {
-            lacks |= window.lacks_share(is_over);
+            lacks |= window.lacks_share(is_over, now);
         }
         if lacks {
             self.0.news.notify_one();

@@ -33,6 +33,9 @@ pub(super) struct Window {
     pub(super) learned_at: Option<Instant>,
     pub(super) pace: Option<Pace>,
     pub(super) taken_at: Option<Instant>,
+    /// When somebody last asked whether there is a share. A request needs shares of several budgets at once,
+    /// so one that is waited for stays although nothing is spent from it yet.
+    pub(super) wanted_at: Option<Instant>,
     pub(super) share: Share,
 }
 
@@ -91,6 +94,7 @@ impl Window {
             learned_at: None,
             pace: None,
             taken_at: None,
+            wanted_at: None,
             share,
         }
     }
@@ -101,7 +105,10 @@ impl Window {
             Share::Whole => self.allowed,
             Share::None | Share::Awaited => 0,
             Share::Leased(leased) if now < leased.ends => {
-                part(self.allowed, leased.keep.min(leased.held))
+                // Who holds anything may send one: a budget of few units has slices of less than one, and
+                // what a dead process held of it comes free only after minutes.
+                let slices = leased.keep.min(leased.held);
+                part(self.allowed, slices).max(slices.min(1))
             }
             Share::Leased(_) | Share::Cautious => (self.allowed / CAUTIOUS_PART).max(1),
         }
@@ -293,7 +300,8 @@ impl Window {
 
     /// Asks for a share unless there is one; whether one is still awaited. `nobody_answers`: then it
     /// is done without.
-    pub(super) fn lacks_share(&mut self, nobody_answers: bool) -> bool {
+    pub(super) fn lacks_share(&mut self, nobody_answers: bool, now: Instant) -> bool {
+        self.wanted_at = Some(now);
         if matches!(self.share, Share::None | Share::Awaited) {
             self.share = if nobody_answers {
                 Share::Cautious
@@ -312,6 +320,7 @@ impl Window {
         let spent = self.slices_for(self.used);
         let is_idle = self
             .taken_at
+            .max(self.wanted_at)
             .is_none_or(|at| now.duration_since(at) > self.span + self.slot());
         match &mut self.share {
             Share::Whole | Share::None => None,

@@ -509,3 +509,40 @@ async fn a_late_answer_is_not_overtaken_by_the_next() {
     assert!(most_in_a_span(&sent) <= UNITS);
     process.kill();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_share_that_is_waited_for_stays_until_the_others_have_come() {
+    let budget = Budgets::default().of_tenant(Workload::Security).unwrap();
+    let mut window = Window::new(budget, Share::None);
+    let mut now = Instant::now();
+    assert!(window.lacks_share(false, now));
+    let grant = shares::Grant { held: 1, fair: 1 };
+    window.granted(grant, now + LEASE, now);
+    // Whoever waits needs another budget's share too, and asks again each time that something came.
+    for _ in 0..100 {
+        now += Duration::from_secs(1);
+        assert!(
+            window.claim(now).is_some(),
+            "given back while it was waited for"
+        );
+        assert!(!window.lacks_share(false, now));
+    }
+    assert_eq!(
+        window.claim(now + budget.span * 2),
+        None,
+        "nobody waits any more"
+    );
+}
+
+#[test]
+fn one_slice_of_a_small_budget_is_good_for_a_request() {
+    let budget = Budgets::default()
+        .of_tenant(Workload::MailboxUsageReport)
+        .unwrap();
+    let mut window = Window::new(budget, Share::None);
+    let now = Instant::now();
+    assert!(window.lacks_share(false, now));
+    window.granted(shares::Grant { held: 1, fair: 1 }, now + LEASE, now);
+    assert_eq!(window.limit(now), 1);
+    assert_eq!(window.wait(1, now), None);
+}
