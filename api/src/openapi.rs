@@ -172,7 +172,7 @@ fn info() -> Info {
         .title("Tenantry")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Connects the Microsoft 365 tenants of a Managed Service Provider's customers by admin consent and syncs \
+            "Connects the Microsoft 365 tenants of a Managed Service Provider's customers and syncs \
              them. Times are RFC 3339 in UTC. Errors are RFC 9457 problems: decide by `code`. Lists take `limit` and \
              `cursor`. Answers may gain fields, and words of lists may gain values.",
         ))

@@ -168,7 +168,7 @@ catalogue! {
         caller "Nothing to do.";
     CONNECTION_TYPE_UNAVAILABLE = "connectionTypeUnavailable", UNPROCESSABLE_ENTITY, false, "Connection type unavailable",
         "This version of Tenantry cannot connect tenants in this way.",
-        caller "Use adminConsent.";
+        caller "Use adminConsent, delegated or applicationCredentials.";
     RETURN_URL_NOT_ALLOWED = "returnUrlNotAllowed", UNPROCESSABLE_ENTITY, false, "Return URL not allowed",
         "The returnUrl is not under one of the addresses that this installation allows.",
         someone "Whoever runs this installation adds the address to TENANTRY_RETURN_URLS.";
