@@ -13,16 +13,19 @@ use crate::flow;
 /// A migration that only adds, as a later version may bring it.
 fn expand(app: &TestApp) {
     let raw = app.database.raw();
-    raw.execute(
-        "ALTER TABLE tenants ADD COLUMN later TEXT;
-         ALTER TABLE connections ADD COLUMN later TEXT;
-         ALTER TABLE inventory_objects ADD COLUMN later TEXT NOT NULL DEFAULT 'x';
-         ALTER TABLE sync_runs ADD COLUMN later BIGINT NOT NULL DEFAULT 0;
-         ALTER TABLE tenant_status ADD COLUMN later TEXT;
-         ALTER TABLE work_items ADD COLUMN later BIGINT NOT NULL DEFAULT 0;
-         CREATE INDEX later_objects ON inventory_objects (later);
-         CREATE TABLE later_totals (id BIGINT PRIMARY KEY);",
-    );
+    // Each by itself: together they would lock several tables in an order of their own.
+    for change in [
+        "ALTER TABLE tenants ADD COLUMN later TEXT",
+        "ALTER TABLE connections ADD COLUMN later TEXT",
+        "ALTER TABLE inventory_objects ADD COLUMN later TEXT NOT NULL DEFAULT 'x'",
+        "ALTER TABLE sync_runs ADD COLUMN later BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE tenant_status ADD COLUMN later TEXT",
+        "ALTER TABLE work_items ADD COLUMN later BIGINT NOT NULL DEFAULT 0",
+        "CREATE INDEX later_objects ON inventory_objects (later)",
+        "CREATE TABLE later_totals (id BIGINT PRIMARY KEY)",
+    ] {
+        raw.execute(change);
+    }
     raw.execute(if raw.is_sqlite() {
         "CREATE TABLE later_things (org_id BLOB NOT NULL, id BLOB NOT NULL, PRIMARY KEY (org_id, id),
             FOREIGN KEY (org_id) REFERENCES organizations (id) ON DELETE CASCADE)"
