@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -509,8 +510,15 @@ fn http() -> reqwest::Client {
         .expect("a client")
 }
 
-/// A port that is free now. The public URL holds it, so it must be known before the server starts.
+/// A port that is free now. The public URL holds it, so it must be known before the server starts. Below the
+/// ports that the system gives out by itself, and each once: nobody takes it in between.
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = u16::try_from(std::process::id() % 100).expect("below 100") * 100;
+    loop {
+        let port = 20_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -59,6 +59,8 @@ struct Standing {
     checkpoint: Checkpoint,
     /// Whether there is anything to go on from.
     begun: bool,
+    /// Whether the data set has got its end.
+    ended: bool,
     processed: i64,
     expected: Option<i64>,
     warning: Option<Warning>,
@@ -77,6 +79,7 @@ impl Step {
         let checkpoint = stored.checkpoint.as_deref().and_then(Checkpoint::stored);
         let standing = Standing {
             begun: checkpoint.is_some(),
+            ended: stored.state.has_ended(),
             checkpoint: checkpoint.unwrap_or_default(),
             processed: stored.processed,
             expected: stored.expected,
@@ -238,6 +241,10 @@ impl Step {
         write: impl FnOnce(&mut Scoped<'_>) -> Result<Written, SyncError> + Send + 'static,
     ) -> Result<(), SyncError> {
         let _one_at_a_time = self.run.committing.lock().await;
+        // A page of a part that was under way when another part failed: the data set has its end.
+        if self.now().ended {
+            return Ok(());
+        }
         let run = self.run.clone();
         let (tenant, id, data_set) = (run.tenant, run.run, self.data_set);
         let before = self.now().checkpoint.clone();
@@ -272,6 +279,7 @@ impl Step {
             .await?;
         let mut now = self.now();
         now.begun = true;
+        now.ended = state.has_ended();
         now.checkpoint = checkpoint;
         now.processed = change.processed;
         now.expected = change.expected;
