@@ -413,7 +413,7 @@ on_postgres! {
         let watched = Arc::downgrade(&watching);
         let watcher = std::thread::spawn(move || {
             while watched.upgrade().is_some() {
-                let now = raw.count("pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
+                let now = raw.count("pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()");
                 seen.fetch_max(now, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(10));
             }
