@@ -76,6 +76,12 @@ ids! {
     SyncRunId,
     /// A unit of durable work in the queue.
     WorkItemId,
+    /// A connection to a PSA.
+    PsaConnectionId,
+    /// One read of a PSA's customers.
+    CustomerSyncRunId,
+    /// Something that happened and others want to know.
+    EventId,
     /// A row of the audit chain.
     AuditEventId,
     /// One HTTP request as our logs, answers and audit name it.

@@ -39,11 +39,6 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "core knows no HTTP server",
     ),
     (
-        "tenantry-core",
-        &["tenantry-psa"],
-        "core gets an adapter from the wiring, behind a trait",
-    ),
-    (
         "tenantry-psa",
         &[
             "tenantry-core",

@@ -23,6 +23,10 @@ pub enum Permission {
     CustomersRead,
     /// Create and change customers.
     CustomersWrite,
+    /// See connections to PSAs and what they found.
+    PsaRead,
+    /// Create, change and delete connections to PSAs.
+    PsaWrite,
     /// See the audit.
     AuditRead,
     /// See the metrics of the installation, while it has one organisation.
@@ -33,7 +37,7 @@ pub enum Permission {
 
 impl Permission {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::TenantsConnect,
         Self::TenantsRead,
         Self::TenantsWrite,
@@ -43,6 +47,8 @@ impl Permission {
         Self::SyncCancel,
         Self::CustomersRead,
         Self::CustomersWrite,
+        Self::PsaRead,
+        Self::PsaWrite,
         Self::AuditRead,
         Self::MetricsRead,
         Self::ReadinessDetails,
@@ -60,6 +66,8 @@ impl Permission {
             Self::SyncCancel => "sync:cancel",
             Self::CustomersRead => "customers:read",
             Self::CustomersWrite => "customers:write",
+            Self::PsaRead => "psa:read",
+            Self::PsaWrite => "psa:write",
             Self::AuditRead => "audit:read",
             Self::MetricsRead => "metrics:read",
             Self::ReadinessDetails => "readiness:details",
@@ -84,6 +92,7 @@ impl Role {
                 | P::SyncCancel
                 | P::CustomersRead
                 | P::CustomersWrite
+                | P::PsaRead
                 | P::AuditRead,
             ) => true,
             (
@@ -93,11 +102,14 @@ impl Role {
                 | P::SyncStart
                 | P::CustomersRead
                 | P::CustomersWrite
+                | P::PsaRead
+                | P::PsaWrite
                 | P::AuditRead,
             ) => true,
-            (Self::Reader, P::TenantsRead | P::InventoryRead | P::CustomersRead | P::AuditRead) => {
-                true
-            }
+            (
+                Self::Reader,
+                P::TenantsRead | P::InventoryRead | P::CustomersRead | P::PsaRead | P::AuditRead,
+            ) => true,
             (Self::Technician | Self::Integration | Self::Reader, _) => false,
         }
     }

@@ -51,11 +51,39 @@ pub enum Action {
     SyncCancelled,
     /// Too much vanished at once to be believed.
     InventoryRemovalHeldBack,
+    /// Two customers became one.
+    CustomerMerged,
+    /// A PSA was connected.
+    PsaConnectionCreated,
+    /// A connection to a PSA was changed.
+    PsaConnectionChanged,
+    /// A connection to a PSA was deleted, its credentials erased.
+    PsaConnectionDeleted,
+    /// A PSA was told to call us.
+    PsaCallbackRegistered,
+    /// A PSA was told to call us no more.
+    PsaCallbackRemoved,
+    /// A person asked for a sync of customers.
+    CustomerSyncRequested,
+    /// A sync of customers came to its end.
+    CustomerSyncCompleted,
+    /// A sync of customers failed.
+    CustomerSyncFailed,
+    /// Too many customers vanished from a PSA at once to be believed.
+    CustomerRemovalHeldBack,
+    /// A tenant was put on a customer, by a person or because one match was certain.
+    CustomerMatchConfirmed,
+    /// The organisation's own domains were changed.
+    OrganizationDomainsChanged,
+    /// A ticket was opened at a PSA.
+    TicketOpened,
+    /// A ticket was closed at a PSA.
+    TicketClosed,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 38] = [
         Self::InstallationCreated,
         Self::OrganizationCreated,
         Self::ApiKeyCreated,
@@ -80,6 +108,20 @@ impl Action {
         Self::SyncFailed,
         Self::SyncCancelled,
         Self::InventoryRemovalHeldBack,
+        Self::CustomerMerged,
+        Self::PsaConnectionCreated,
+        Self::PsaConnectionChanged,
+        Self::PsaConnectionDeleted,
+        Self::PsaCallbackRegistered,
+        Self::PsaCallbackRemoved,
+        Self::CustomerSyncRequested,
+        Self::CustomerSyncCompleted,
+        Self::CustomerSyncFailed,
+        Self::CustomerRemovalHeldBack,
+        Self::CustomerMatchConfirmed,
+        Self::OrganizationDomainsChanged,
+        Self::TicketOpened,
+        Self::TicketClosed,
     ];
 
     /// The word for it.
@@ -109,6 +151,20 @@ impl Action {
             Self::SyncFailed => "sync.failed",
             Self::SyncCancelled => "sync.cancelled",
             Self::InventoryRemovalHeldBack => "inventory.removalHeldBack",
+            Self::CustomerMerged => "customer.merged",
+            Self::PsaConnectionCreated => "psaConnection.created",
+            Self::PsaConnectionChanged => "psaConnection.changed",
+            Self::PsaConnectionDeleted => "psaConnection.deleted",
+            Self::PsaCallbackRegistered => "psaCallback.registered",
+            Self::PsaCallbackRemoved => "psaCallback.removed",
+            Self::CustomerSyncRequested => "customerSync.requested",
+            Self::CustomerSyncCompleted => "customerSync.completed",
+            Self::CustomerSyncFailed => "customerSync.failed",
+            Self::CustomerRemovalHeldBack => "customer.removalHeldBack",
+            Self::CustomerMatchConfirmed => "customerMatch.confirmed",
+            Self::OrganizationDomainsChanged => "organization.domainsChanged",
+            Self::TicketOpened => "ticket.opened",
+            Self::TicketClosed => "ticket.closed",
         }
     }
 }

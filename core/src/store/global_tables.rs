@@ -48,6 +48,10 @@ pub const GLOBAL_TABLES: &[GlobalTable] = &[
         reason: "a pause that Microsoft named holds for whoever asks that tenant, or any; no API answer reads it",
     },
     GlobalTable {
+        name: "psa_callback_index",
+        reason: "a webhook of a PSA arrives before its organisation is known",
+    },
+    GlobalTable {
         name: "schema_compatibility",
         reason: "about the schema itself",
     },

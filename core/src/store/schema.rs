@@ -86,6 +86,7 @@ diesel::table! {
         version -> BigInt,
         created_at -> DbTs,
         changed_at -> DbTs,
+        field_sources -> Text,
     }
 }
 
@@ -387,6 +388,203 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    psa_connections (org_id, id) {
+        org_id -> DbUuid,
+        id -> DbUuid,
+        kind -> Text,
+        name -> Text,
+        base_url -> Text,
+        system -> Text,
+        data_key -> Binary,
+        sealed_credentials -> Binary,
+        generation -> BigInt,
+        settings -> Text,
+        trouble -> Nullable<Text>,
+        version -> BigInt,
+        created_at -> DbTs,
+        changed_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    psa_callbacks (org_id, connection_id) {
+        org_id -> DbUuid,
+        connection_id -> DbUuid,
+        external_id -> Nullable<Text>,
+        sealed -> Binary,
+        generation -> BigInt,
+        changed_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    psa_callback_index (connection_id) {
+        connection_id -> DbUuid,
+        org_id -> DbUuid,
+        path_hash -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    psa_events_seen (org_id, connection_id, event_hash) {
+        org_id -> DbUuid,
+        connection_id -> DbUuid,
+        event_hash -> Binary,
+        seen_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    psa_records (org_id, connection_id, external_id) {
+        org_id -> DbUuid,
+        connection_id -> DbUuid,
+        external_id -> Text,
+        customer_id -> DbUuid,
+        name -> Text,
+        code -> Nullable<Text>,
+        state -> Text,
+        document -> Text,
+        hash -> Binary,
+        generation -> BigInt,
+        misses -> Integer,
+        changed_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    psa_hints (org_id, connection_id, external_id, source, kind, value) {
+        org_id -> DbUuid,
+        connection_id -> DbUuid,
+        external_id -> Text,
+        source -> Text,
+        kind -> Text,
+        value -> Text,
+        contacts -> BigInt,
+        generation -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    customer_sync_runs (org_id, connection_id, id) {
+        org_id -> DbUuid,
+        connection_id -> DbUuid,
+        id -> DbUuid,
+        kind -> Text,
+        state -> Text,
+        since -> Nullable<DbTs>,
+        processed -> BigInt,
+        expected -> Nullable<BigInt>,
+        created -> BigInt,
+        updated -> BigInt,
+        deactivated -> BigInt,
+        requests -> BigInt,
+        warning -> Nullable<Text>,
+        error -> Nullable<Text>,
+        checkpoint -> Nullable<Text>,
+        created_at -> DbTs,
+        started_at -> Nullable<DbTs>,
+        finished_at -> Nullable<DbTs>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    customer_sync_states (org_id, connection_id) {
+        org_id -> DbUuid,
+        connection_id -> DbUuid,
+        generation -> BigInt,
+        changes_since -> Nullable<DbTs>,
+        next_incremental_at -> DbTs,
+        next_full_at -> DbTs,
+        held_back -> BigInt,
+        held_back_generation -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    psa_changes (org_id, connection_id, external_id) {
+        org_id -> DbUuid,
+        connection_id -> DbUuid,
+        external_id -> Text,
+        noted_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    events (org_id, id) {
+        org_id -> DbUuid,
+        id -> DbUuid,
+        kind -> Text,
+        tenant_id -> Nullable<DbUuid>,
+        customer_id -> Nullable<DbUuid>,
+        document -> Text,
+        created_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    tickets (org_id, connection_id, key) {
+        org_id -> DbUuid,
+        connection_id -> DbUuid,
+        key -> Text,
+        tenant_id -> DbUuid,
+        trouble -> Text,
+        customer_external_id -> Text,
+        state -> Text,
+        external_id -> Nullable<Text>,
+        number -> Nullable<Text>,
+        summary -> Text,
+        description -> Text,
+        attempts -> Integer,
+        error -> Nullable<Text>,
+        next_try_at -> Nullable<DbTs>,
+        changed_at -> DbTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{DbTs, DbUuid};
+
+    organization_domains (org_id, domain) {
+        org_id -> DbUuid,
+        domain -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     installation,
     organizations,
@@ -412,6 +610,18 @@ diesel::allow_tables_to_appear_in_same_query!(
     throttle_holders,
     throttle_slices,
     throttle_pauses,
+    psa_connections,
+    psa_callbacks,
+    psa_callback_index,
+    psa_events_seen,
+    psa_records,
+    psa_hints,
+    customer_sync_runs,
+    customer_sync_states,
+    psa_changes,
+    events,
+    tickets,
+    organization_domains,
 );
 
 diesel::table! {

@@ -1,0 +1,6 @@
+-- JSON: the fields a person wrote, which no PSA overwrites, as {"name": "manual"}; a field that is not in it
+-- follows the customer's source.
+ALTER TABLE customers ADD COLUMN field_sources text NOT NULL DEFAULT '{}';
+CREATE INDEX customers_by_source ON customers (org_id, source, external_id);
+INSERT INTO schema_compatibility (version, compatible_from, global_tables)
+    VALUES ('202611221004000000', '202611211203000000', '');

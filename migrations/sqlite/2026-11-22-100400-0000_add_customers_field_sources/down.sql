@@ -1,0 +1,3 @@
+DELETE FROM schema_compatibility WHERE version = '202611221004000000';
+DROP INDEX customers_by_source;
+ALTER TABLE customers DROP COLUMN field_sources;
