@@ -145,11 +145,14 @@ impl Client {
                 what: "the company ID is not one; enter it as at the sign-in page".to_owned(),
             });
         }
-        let client_id =
-            HeaderValue::from_str(credentials.client_id.trim()).or(Err(PsaError::Config {
+        let client_id = credentials.client_id.trim();
+        let client_id = HeaderValue::from_str(client_id)
+            .ok()
+            .filter(|_| !client_id.is_empty() && client_id.bytes().all(|b| b.is_ascii_graphic()))
+            .ok_or_else(|| PsaError::Config {
                 what: "the client ID is not one; enter the GUID from the vendor's developer site"
                     .to_owned(),
-            }))?;
+            })?;
         let (public, private) = (
             credentials.public_key.trim(),
             credentials.private_key.expose().trim(),

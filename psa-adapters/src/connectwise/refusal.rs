@@ -206,7 +206,11 @@ pub(super) fn error_of(reply: &Reply, right: Right, changes: bool, now: DateTime
         status,
         what: what.to_owned(),
     };
-    let of_sign_in = refusal.as_ref().and_then(Refusal::sign_in_error);
+    if let Some(error) = refusal.as_ref().and_then(Refusal::sign_in_error)
+        && matches!(status, 400..=407)
+    {
+        return error;
+    }
     match status {
         429 => PsaError::RateLimited {
             retry_after: wait_of(reply, now),
@@ -216,7 +220,6 @@ pub(super) fn error_of(reply: &Reply, right: Right, changes: bool, now: DateTime
             what: format!("ConnectWise PSA failed with status {status}"),
         },
         300..=399 => protocol("a redirect, which is not followed"),
-        400..=499 if of_sign_in.is_some() => of_sign_in.unwrap_or(PsaError::Conflict),
         401 => PsaError::Auth {
             what: refusal.map_or_else(
                 || "ConnectWise PSA does not accept the keys".to_owned(),
