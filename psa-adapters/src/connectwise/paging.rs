@@ -161,14 +161,14 @@ impl List {
                 .with("pageSize", PAGE_SIZE.to_string())
                 .with("page", page.to_string());
             let reply = client.call(&call).await?;
-            let rows: Vec<Value> = client.read(&reply, self.right)?;
-            let is_full = rows.len() >= PAGE_SIZE;
-            let is_repeated = page > 1 && rows.iter().any(|row| all.contains(row));
-            if is_repeated {
+            let mut rows: Vec<Value> = client.read(&reply, self.right)?;
+            let goes_on = rows.len() >= PAGE_SIZE || matches!(next_of(&reply), Next::There(_));
+            rows.retain(|row| !all.contains(row));
+            if goes_on && rows.is_empty() {
                 return Err(repeated());
             }
             all.extend(rows);
-            if !is_full && !matches!(next_of(&reply), Next::There(_)) {
+            if !goes_on {
                 return Ok(all);
             }
         }
