@@ -11,6 +11,8 @@ pub mod domain;
 pub mod error;
 pub mod event;
 pub mod report;
+#[cfg(test)]
+pub mod scripted;
 pub mod secret;
 pub mod ticket;
 pub mod transport;
