@@ -264,3 +264,6 @@ async fn tickets_work(http: &Http, report: &mut Report, settings: &Value) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

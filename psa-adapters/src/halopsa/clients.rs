@@ -266,3 +266,6 @@ fn is_moment(text: &str) -> bool {
         .iter()
         .any(|nothing| text.starts_with(nothing))
 }
+
+#[cfg(test)]
+mod tests;

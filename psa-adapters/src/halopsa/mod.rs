@@ -32,6 +32,8 @@ mod http;
 mod page;
 mod sites;
 mod tenant_map;
+#[cfg(test)]
+mod testing;
 mod ticket_settings;
 mod tickets;
 mod token;

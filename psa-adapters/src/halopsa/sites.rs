@@ -142,3 +142,6 @@ async fn detail(http: &Http, id: &ExternalId) -> Result<Option<SiteRow>, PsaErro
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

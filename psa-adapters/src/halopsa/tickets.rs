@@ -292,36 +292,4 @@ fn html(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_found_as_a_whole_only() {
-        let key = "tenantry:consent:6f1b";
-        for text in [
-            "tenantry:consent:6f1b",
-            "See tenantry:consent:6f1b.",
-            "x (tenantry:consent:6f1b) y",
-            "tenantry:consent:6f1b3\ntenantry:consent:6f1b",
-        ] {
-            assert!(stands_in(key, text), "{text}");
-        }
-        for text in [
-            "",
-            "tenantry:consent:6f1b3c52",
-            "tenantry:consent:6f1b-2",
-            "xtenantry:consent:6f1b",
-            "tenantry:consent:6f1b.2",
-        ] {
-            assert!(!stands_in(key, text), "{text}");
-        }
-    }
-
-    #[test]
-    fn j6_text_stays_text_in_html() {
-        assert_eq!(
-            html("<b>\"A\" & 'B'</b>\n\n two\u{7}"),
-            "<p>&lt;b&gt;&quot;A&quot; &amp; &#39;B&#39;&lt;/b&gt;</p><p> two </p>"
-        );
-    }
-}
+mod tests;

@@ -81,3 +81,6 @@ fn hints(row: Value) -> Vec<TenantHint> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,3 +126,6 @@ fn without(error: PsaError, target: &CallbackTarget) -> PsaError {
         | PsaError::AddressRefused) => error,
     }
 }
+
+#[cfg(test)]
+mod tests;
