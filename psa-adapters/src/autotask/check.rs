@@ -128,7 +128,7 @@ fn note(
         Err(error) => report.fails(
             name,
             format!("{what} cannot be read: {error}."),
-            give_right(entity),
+            action(&error, entity),
         ),
     }
     Ok(())
@@ -188,10 +188,14 @@ fn note_threshold(report: &mut Report, threshold: Threshold) {
     }
 }
 
-fn give_right(entity: &str) -> String {
-    format!(
-        "In Autotask, under Admin > Security Levels, give the API user's security level (a copy of API User \
-         (system)) the right \"{}\".",
-        right(entity)
-    )
+/// Who must do what about a refusal.
+fn action(error: &PsaError, entity: &str) -> String {
+    if let PsaError::Permission { .. } = error {
+        return format!(
+            "In Autotask, under Admin > Security Levels, give the API user's security level (a copy of API \
+             User (system)) the right \"{}\".",
+            right(entity)
+        );
+    }
+    "Look again in a few minutes; if it stays so, Autotask's support can tell why.".to_owned()
 }
