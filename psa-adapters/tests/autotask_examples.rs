@@ -133,10 +133,6 @@ impl Examples {
 
     /// What a read of companies asks besides.
     fn expect_look_ups(&self, psa: &Scripted) {
-        psa.expect(
-            get(&self.api("Companies/entityInformation/userDefinedFields"))
-                .answer(200, json!({"fields": []})),
-        );
         let fields = get(&self.api("Companies/entityInformation/fields"));
         psa.expect(self.answers(fields, "company_fields_excerpt.json").always());
     }

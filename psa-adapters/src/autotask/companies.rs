@@ -23,25 +23,6 @@ use crate::{
     error::PsaError,
 };
 
-/// What is read of a company, besides its custom fields.
-const FIELDS: [&str; 15] = [
-    "companyName",
-    "companyNumber",
-    "companyType",
-    "isActive",
-    "phone",
-    "webAddress",
-    "address1",
-    "address2",
-    "additionalAddressInformation",
-    "city",
-    "state",
-    "postalCode",
-    "countryID",
-    "lastActivityDate",
-    "lastTrackedModifiedDateTime",
-];
-
 /// When a company itself last changed. Whether one may ask by it is not documented (psa.md §B3).
 const MODIFIED: &str = "lastTrackedModifiedDateTime";
 
@@ -148,10 +129,7 @@ impl Autotask {
             let since = (since - OVERLAP).format("%Y-%m-%dT%H:%M:%SZ").to_string();
             filter.push(condition("gte", self.change_field().await?, since));
         }
-        let custom = self.custom_texts().await?;
-        let mut fields: Vec<&str> = FIELDS.to_vec();
-        fields.extend(custom.iter().map(String::as_str));
-        Ok(List::new("Companies", filter, &fields))
+        Ok(List::whole("Companies", filter))
     }
 
     /// The field that tells what changed.
@@ -159,14 +137,6 @@ impl Autotask {
         let fields = addition(self.company_fields().await)?;
         let asks_by = fields.is_some_and(|fields| fields.is_queryable(MODIFIED));
         Ok(if asks_by { MODIFIED } else { ACTIVITY })
-    }
-
-    async fn custom_texts(&self) -> Result<Arc<Vec<String>>, PsaError> {
-        let look_up = async {
-            let names = addition(self.client.custom_texts("Companies").await)?;
-            Ok(names.unwrap_or_default())
-        };
-        self.custom_texts.get(self.now(), look_up).await
     }
 
     async fn customers(&self, companies: Vec<Company>) -> Result<Vec<Customer>, PsaError> {

@@ -28,14 +28,8 @@ pub(super) struct Fields {
 pub(super) struct Field {
     #[serde(deserialize_with = "wire::text")]
     name: Option<String>,
-    #[serde(deserialize_with = "wire::text")]
-    data_type: Option<String>,
     #[serde(deserialize_with = "wire::flag")]
     is_queryable: Option<bool>,
-    #[serde(deserialize_with = "wire::flag")]
-    is_pick_list: Option<bool>,
-    #[serde(deserialize_with = "wire::flag")]
-    is_reference: Option<bool>,
     #[serde(deserialize_with = "wire::list")]
     picklist_values: Vec<PicklistValue>,
 }
@@ -118,35 +112,12 @@ impl Fields {
                 name: id.0.clone(),
             })
     }
-
-    /// The names of the fields that hold text as people write it.
-    fn texts(&self) -> Vec<String> {
-        let is_text = |field: &&Field| {
-            let kind = field.data_type.as_deref().unwrap_or("string");
-            kind.eq_ignore_ascii_case("string")
-                && field.is_pick_list != Some(true)
-                && field.is_reference != Some(true)
-        };
-        let texts = self.fields.iter().filter(is_text);
-        texts.filter_map(|field| field.name.clone()).collect()
-    }
 }
 
 impl Client {
     /// The fields of an entity, as `entityInformation` lists them.
     pub(super) async fn fields(&self, entity: &'static str) -> Result<Fields, PsaError> {
-        self.field_list(entity, "fields").await
-    }
-
-    /// The names of its custom text fields. A query that names its fields gets only the custom fields it
-    /// names, so they are looked up.
-    pub(super) async fn custom_texts(&self, entity: &'static str) -> Result<Vec<String>, PsaError> {
-        let fields = self.field_list(entity, "userDefinedFields").await?;
-        Ok(fields.texts())
-    }
-
-    async fn field_list(&self, entity: &'static str, list: &str) -> Result<Fields, PsaError> {
-        let segments = [entity, "entityInformation", list];
+        let segments = [entity, "entityInformation", "fields"];
         let value = self.ask(&Call::get(entity, &segments)).await?;
         Fields::deserialize(value).or(Err(protocol(200, "the answer lists no fields")))
     }

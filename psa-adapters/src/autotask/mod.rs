@@ -11,6 +11,7 @@
 //!   user (§B2). Nothing here repeats a refused call.
 //! - The limit counts for the whole database, so we take a share and read how much others use (§B7).
 //! - Rows come by rising id, a next page is asked for by the first page's body (§B3).
+//! - A query that names its fields gets no custom field but those it names: companies come whole.
 //! - Companies cannot be deleted by the API; they vanish when they are merged by hand (§B3).
 //! - Creating answers with an id alone (§B5).
 
@@ -57,7 +58,6 @@ use crate::{
 pub struct Autotask {
     client: Client,
     company_fields: Remembered<Fields>,
-    custom_texts: Remembered<Vec<String>>,
     countries: Remembered<Countries>,
     ticket_fields: Remembered<Fields>,
 }
@@ -76,7 +76,6 @@ pub fn open(
     Ok(Autotask {
         client,
         company_fields: Remembered::nothing(),
-        custom_texts: Remembered::nothing(),
         countries: Remembered::nothing(),
         ticket_fields: Remembered::nothing(),
     })

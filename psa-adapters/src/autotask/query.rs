@@ -46,6 +46,14 @@ impl List {
         }
     }
 
+    /// The same with whole rows. A query that names its fields gets no custom field but those it names.
+    pub(super) fn whole(entity: &'static str, filter: Vec<Value>) -> Self {
+        Self {
+            entity,
+            body: json!({"filter": filter, "MaxRecords": PAGE}),
+        }
+    }
+
     /// Only so many rows, of which none follow.
     pub(super) fn at_most(mut self, rows: u32) -> Self {
         if let Some(body) = self.body.as_object_mut() {
@@ -54,11 +62,9 @@ impl List {
         self
     }
 
-    /// Tells this list from others. The included fields do not count: custom fields come and go without
-    /// moving a row.
+    /// Tells this list from others.
     fn fingerprint(&self) -> String {
-        let filter = self.body.get("filter").unwrap_or(&Value::Null);
-        let told = format!("{} {filter}", self.entity);
+        let told = format!("{} {}", self.entity, self.body);
         URL_SAFE_NO_PAD.encode(digest(&SHA256, told.as_bytes()))
     }
 }

@@ -82,10 +82,6 @@ fn company_fields(queryable: bool) -> Expected {
     )
 }
 
-fn no_custom_fields() -> Expected {
-    get(&api("Companies/entityInformation/userDefinedFields")).answer(200, json!({"fields": []}))
-}
-
 fn threshold(used: u32) -> Expected {
     get(&api("ThresholdInformation")).answer(
         200,

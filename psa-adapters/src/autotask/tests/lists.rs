@@ -15,7 +15,6 @@ fn names(page: &crate::contract::Page<crate::contract::Customer>) -> Vec<&str> {
 
 /// What is asked once before the first page of a full read.
 fn expect_full_read(psa: &Scripted) {
-    psa.expect(no_custom_fields());
     psa.expect(threshold(5_211));
     psa.expect(post(&api("Companies/query/count")).answer(200, json!({"queryCount": 3})));
 }
@@ -79,7 +78,8 @@ async fn a_full_read_follows_the_pages_with_the_same_body_and_drops_what_came_be
     assert_eq!(bodies.len(), 3);
     assert!(bodies.iter().all(|body| *body == bodies[0]));
     assert_eq!(bodies[0]["MaxRecords"], 500);
-    assert_eq!(bodies[0]["IncludeFields"][0], "id");
+    // Whole rows: custom fields come only to who names none.
+    assert_eq!(bodies[0].get("IncludeFields"), None);
     assert_eq!(
         bodies[0]["filter"],
         json!([{"op": "gt", "field": "id", "value": 0}])
@@ -201,7 +201,6 @@ async fn changes_are_asked_by_the_best_field_with_an_overlap_and_by_type() {
     ] {
         let (psa, adapter) = adapter();
         psa.expect(company_fields(queryable));
-        psa.expect(no_custom_fields());
         psa.expect(post(&api("Companies/query")).answer(200, page(json!([]), None)));
         let query = CustomerQuery {
             modified_since: Some("2026-06-10T11:00:00Z".parse().unwrap()),
@@ -301,48 +300,28 @@ async fn what_is_no_company_of_a_customer_is_none() {
 }
 
 #[tokio::test]
-async fn custom_text_fields_are_asked_for_by_name_and_their_absence_stops_nothing() {
+async fn what_a_list_can_do_without_does_not_stop_it() {
     let (psa, adapter) = adapter();
-    psa.expect(
-        get(&api("Companies/entityInformation/userDefinedFields")).answer(
-            200,
-            json!({"fields": [
-                {"name": "M365 Tenant Id", "dataType": "string"},
-                {"name": "Renewal", "dataType": "datetime"},
-                {"name": "Tier", "dataType": "string", "isPickList": true},
-            ]}),
-        ),
-    );
     psa.expect(threshold(0));
     psa.expect(post(&api("Companies/query/count")).answer(404, json!({})));
-    psa.expect(
-        post(&api("Companies/query")).answer(200, page(json!([{"id": 3, "companyType": 1}]), None)),
-    );
+    let rows = json!([{"id": 3, "companyType": 1, "countryID": 2}]);
+    psa.expect(post(&api("Companies/query")).answer(200, page(rows, None)));
     psa.expect(get(&api("Companies/entityInformation/fields")).answer(
         500,
         json!({"errors": ["The logged in Resource does not have the adequate permissions."]}),
     ));
+    psa.expect(post(&api("Countries/query")).answer(404, json!({})));
     let read = adapter
         .list_customers(&CustomerQuery::default(), None)
         .await
         .unwrap();
     assert_eq!(read.expected, None);
+    let customer = &read.items[0];
     assert_eq!(
-        (
-            read.items[0].name.as_str(),
-            read.items[0].types[0].name.as_str()
-        ),
+        (customer.name.as_str(), customer.types[0].name.as_str()),
         ("3", "1")
     );
-    let sent = psa.sent();
-    let body = sent
-        .iter()
-        .find(|sent| sent.url.path().ends_with("Companies/query"))
-        .unwrap()
-        .json();
-    let included = body["IncludeFields"].as_array().unwrap().clone();
-    assert!(included.contains(&json!("M365 Tenant Id")) && !included.contains(&json!("Renewal")));
-    assert!(!included.contains(&json!("Tier")));
+    assert_eq!(customer.address.country, None);
     psa.finish();
 }
 
@@ -368,6 +347,7 @@ async fn contacts_give_one_hint_for_each_domain() {
     assert_eq!((read.next, read.left_out), (None, None));
     let sent = psa.sent();
     let body = sent[1].json();
+    assert_eq!(body["IncludeFields"][0], "id");
     assert_eq!(
         body["filter"],
         json!([{"op": "eq", "field": "isActive", "value": 1}])
