@@ -3,12 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    autotask, connectwise,
-    contract::PsaAdapter,
-    credentials::Credentials,
-    error::PsaError,
-    halopsa,
-    transport::Transport,
+    autotask, connectwise, contract::PsaAdapter, credentials::Credentials, error::PsaError,
+    halopsa, transport::Transport,
 };
 
 /// Opens the adapter for these credentials. Nothing is sent yet.

@@ -217,6 +217,7 @@ fn customer(company: Company, fields: &Fields, countries: &Countries) -> Option<
             .last_tracked_modified_date_time
             .or(company.last_activity_date),
         evidence: evidence.into_iter().collect(),
+        complete: true,
         id,
     })
 }

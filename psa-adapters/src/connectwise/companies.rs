@@ -190,6 +190,7 @@ impl Company {
             },
             updated_at: self.info.and_then(|info| info.last_updated),
             evidence,
+            complete: true,
             id,
         })
     }

@@ -97,21 +97,25 @@ pub(super) async fn list(
         count,
         so_far,
     } = place.read(http, &filters).await?;
-    if count.unwrap_or(so_far) <= MOST_DETAILS {
-        fresh = complete(http, fresh).await?;
+    let complete = count.unwrap_or(so_far) <= MOST_DETAILS;
+    if complete {
+        fresh = in_full(http, fresh).await?;
     }
     if !query.types.is_empty() {
         fresh = of_types(fresh, &query.types)?;
     }
     Ok(Page {
-        items: fresh.into_iter().filter_map(customer).collect(),
+        items: fresh
+            .into_iter()
+            .filter_map(|row| customer(row, complete))
+            .collect(),
         next: next.map(|place| place.cursor()),
         expected: count,
     })
 }
 
 /// The rows in full. One that is gone meanwhile is left out.
-async fn complete(http: &Http, rows: Vec<Value>) -> Result<Vec<Value>, PsaError> {
+async fn in_full(http: &Http, rows: Vec<Value>) -> Result<Vec<Value>, PsaError> {
     let reads: Vec<_> = rows
         .iter()
         .filter_map(|row| wire::id_of(row.get("id")?))
@@ -144,7 +148,8 @@ async fn detail(http: &Http, id: ExternalId) -> Result<Option<Value>, PsaError> 
 
 /// One client; none where there is none, and for one that is only an opportunity.
 pub(super) async fn get(http: &Http, id: &ExternalId) -> Result<Option<Customer>, PsaError> {
-    Ok(detail(http, id.clone()).await?.and_then(customer))
+    let detail = detail(http, id.clone()).await?;
+    Ok(detail.and_then(|row| customer(row, true)))
 }
 
 /// The site that a client has as its main one; none: there is no such client.
@@ -205,7 +210,7 @@ fn of_types(rows: Vec<Value>, wanted: &[String]) -> Result<Vec<Value>, PsaError>
     Ok(kept)
 }
 
-fn customer(row: Value) -> Option<Customer> {
+fn customer(row: Value, complete: bool) -> Option<Customer> {
     let client: Client = serde_json::from_value(row).ok()?;
     let id = client.id.filter(|id| integer(id).is_some())?;
     if client.isopportunity == Some(true) {
@@ -246,6 +251,7 @@ fn customer(row: Value) -> Option<Customer> {
         address: Address::default(),
         updated_at: client.alastupdate.filter(|moment| is_moment(moment)),
         evidence,
+        complete,
     })
 }
 

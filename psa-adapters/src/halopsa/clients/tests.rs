@@ -52,7 +52,13 @@ async fn a_long_list_is_read_page_by_page_without_details() {
         .unwrap();
     assert_eq!(ids(&second), ["1000", "1001"]);
     assert_eq!(second.next, None);
-    assert!(second.items[0].updated_at.is_none());
+    assert!(
+        first
+            .items
+            .iter()
+            .chain(&second.items)
+            .all(|one| !one.complete)
+    );
     psa.finish();
 }
 
@@ -106,6 +112,7 @@ async fn a_short_list_is_read_with_details() {
         harbour.updated_at.as_deref(),
         Some("2026-05-28T09:14:07.12")
     );
+    assert!(harbour.complete);
     let evidence: Vec<(EvidenceKind, &str)> = harbour
         .evidence
         .iter()
