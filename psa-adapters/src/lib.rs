@@ -5,6 +5,7 @@
 //! rules about addresses, the budget and the clock; it holds nothing but what it looked up (token, zone,
 //! code base), makes no retries but one after such a look-up was outdated, and never logs.
 
+pub mod autotask;
 pub mod connectwise;
 pub mod contract;
 pub mod credentials;
