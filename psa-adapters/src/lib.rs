@@ -12,6 +12,7 @@ pub mod credentials;
 pub mod domain;
 pub mod error;
 pub mod event;
+pub mod halopsa;
 pub mod report;
 #[cfg(test)]
 pub mod scripted;
