@@ -211,11 +211,11 @@ pub struct CreatePsaConnection {
     base_url: String,
     /// connectwise: `companyId`, `publicKey`, `privateKey`, `clientId`; autotask: `username`, `secret`,
     /// `integrationCode`; halopsa: `clientId`, `clientSecret` and where needed `tenant`, `authUrl`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Object, example = json!({"companyId": "northgate", "publicKey": "public", "privateKey": "an example is no secret", "clientId": "00001111-aaaa-2222-bbbb-3333cccc4444"}))]
     credentials: Value,
     /// What differs from the defaults.
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false, value_type = Object)]
+    #[schema(nullable = false, value_type = Object, example = json!({"fullHours": 12, "customerTypes": ["1"]}))]
     settings: Option<Value>,
 }
 
@@ -231,11 +231,11 @@ pub struct UpdatePsaConnection {
     base_url: Option<String>,
     /// All credentials; they take the place of the ones before.
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false, value_type = Object)]
+    #[schema(nullable = false, value_type = Object, example = json!({"companyId": "northgate", "publicKey": "public", "privateKey": "an example is no secret", "clientId": "00001111-aaaa-2222-bbbb-3333cccc4444"}))]
     credentials: Option<Value>,
     /// What changes of the settings; what is left out stays, a null takes the default back.
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false, value_type = Object)]
+    #[schema(nullable = false, value_type = Object, example = json!({"fullHours": 12, "customerTypes": ["1"]}))]
     settings: Option<Value>,
 }
 
