@@ -7,6 +7,7 @@ pub mod browser;
 pub mod certificates;
 pub mod database;
 pub mod fake_microsoft;
+pub mod fake_psa;
 pub mod openapi;
 pub mod process;
 pub mod proxy;
