@@ -18,6 +18,8 @@ pub mod limits;
 pub mod request_log;
 pub mod seed;
 pub mod server;
+#[cfg(test)]
+mod testing;
 pub mod world;
 
 pub use autotask::FakeAutotask;

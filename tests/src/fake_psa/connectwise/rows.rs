@@ -190,7 +190,9 @@ impl Entity for Company {
                     "_info": href("Market_href", "company/marketDescriptions/14".to_owned())}),
             );
             put("currency", catalog::currency(base));
-            put("billToCompany", writer.company(self.id));
+            let mut bill_to = writer.company(self.id);
+            bill_to["_info"] = href("company_href", format!("company/companies/{}", self.id));
+            put("billToCompany", bill_to);
         }
         match writer.world.main_contact(self) {
             Some(contact) => put(

@@ -339,7 +339,8 @@ fn mappings(world: &World, client: Option<i64>) -> Vec<Value> {
         Some(json!({
             "id": company.id + 1000, "details_id": 3, "client_id": company.id, "client_name": company.name,
             "azure_tenant_id": tenant.id, "azure_tenant_name": company.name,
-            "azure_tenant_domain": tenant.domain,
+            "azure_tenant_domain": tenant.domain, "details_name": "Northgate CSP",
+            "licence_import_type": 0, "relationship_type": 0,
         }))
     });
     rows.collect()
