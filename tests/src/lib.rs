@@ -11,6 +11,7 @@ pub mod fake_psa;
 pub mod openapi;
 pub mod process;
 pub mod proxy;
+pub mod psa_client;
 pub mod truth;
 
 /// Makes two tests of one: on SQLite and on PostgreSQL. A test that runs on one runs on both.
