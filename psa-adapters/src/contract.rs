@@ -153,6 +153,9 @@ pub struct Customer {
     pub updated_at: Option<String>,
     /// What the record itself tells about its Microsoft tenants: website, domain and custom fields.
     pub evidence: Vec<Evidence>,
+    /// Whether all of the above was read. If not, a list told less than the record holds: what is known of
+    /// code, phone, website, address, `updated_at` and evidence stands where nothing is said here.
+    pub complete: bool,
 }
 
 /// What a piece of evidence is. Strongest first.

@@ -24,6 +24,7 @@ pub fn run(write: bool) -> Result<ExitCode> {
 pub fn check(write: bool) -> Result<()> {
     let mut breaches = dependencies()?;
     breaches.extend(sql_outside_its_place()?);
+    breaches.extend(adapters_named_in_core()?);
     breaches.extend(security_list::check(write)?);
     if !breaches.is_empty() {
         bail!("the tree is out of shape:\n  {}", breaches.join("\n  "));
@@ -163,6 +164,24 @@ fn names_diesel(code: &str) -> bool {
         .map(str::trim_start)
         .filter(|line| !line.starts_with("//"))
         .any(|line| line.contains("diesel::") || line.contains("use diesel"))
+}
+
+/// Core knows the trait of the adapters and none of them by name: the wiring gives it one.
+fn adapters_named_in_core() -> Result<Vec<String>> {
+    let core = cargo::root().join("core/src");
+    let mut breaches = Vec::new();
+    for file in rust_files(&core)? {
+        let code = fs::read_to_string(&file)?;
+        for adapter in ["connectwise", "autotask", "halopsa", "registry"] {
+            if code.contains(&format!("tenantry_psa::{adapter}")) {
+                breaches.push(format!(
+                    "core/src/{} names the adapter {adapter}: core is given one by the wiring",
+                    file.strip_prefix(&core)?.display()
+                ));
+            }
+        }
+    }
+    Ok(breaches)
 }
 
 /// All Rust files under a folder, in a stable order.
