@@ -21,7 +21,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-use self::{query::Promised, rows::Entity, webhooks::Webhook};
+use self::{
+    query::Promised,
+    rows::{Country, Entity},
+    webhooks::Webhook,
+};
 use super::{
     call::{Call, Reply},
     callouts::callouts,
@@ -305,6 +309,7 @@ impl Autotask {
             ["CompanyLocations", rest @ ..] => {
                 self.readable::<Site>(call, "CompanyLocations", rest)
             }
+            ["Countries", rest @ ..] => self.readable::<Country>(call, "Countries", rest),
             ["Tickets"] if call.method == "POST" => self.create_ticket(call),
             ["Tickets"] if call.method == "PATCH" || call.method == "PUT" => {
                 self.patch_ticket(call)

@@ -1,6 +1,6 @@
 //! Entities as Autotask writes them, with what it tells about their fields.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use serde_json::{Value, json};
 
@@ -154,7 +154,7 @@ impl Entity for Company {
             "id": self.id, "address1": text(&place.street), "address2": text(&place.second),
             "city": text(&place.city), "classification": 200, "companyName": self.name,
             "companyNumber": self.code, "companyType": company_type(&self.relations),
-            "countryID": place.country.map(|_| 236), "createDate": moment(self.created),
+            "countryID": place.country.and_then(country_id), "createDate": moment(self.created),
             "createdByResourceID": 29_682_885, "currencyID": 3, "invoiceTemplateID": 102,
             "billToAddressToUse": 1, "invoiceEmailMessageID": 1, "quoteEmailMessageID": 2,
             "quoteTemplateID": 1, "isActive": self.state.is_active(), "isClientPortalActive": true,
@@ -317,7 +317,7 @@ impl Entity for Site {
         json!({
             "id": self.id, "address1": text(&place.street), "address2": text(&place.second),
             "alternatePhone1": "", "alternatePhone2": "", "city": text(&place.city),
-            "companyID": self.company, "countryID": place.country.map(|_| 236), "description": "", "fax": "",
+            "companyID": self.company, "countryID": place.country.and_then(country_id), "description": "", "fax": "",
             "isActive": self.active, "isPrimary": self.primary, "isTaxExempt": false, "name": self.name,
             "overrideAccountTaxSettings": false, "phone": text(&self.phone),
             "postalCode": text(&place.postal_code), "roundtripDistance": 12.5, "state": text(&place.state),
@@ -388,6 +388,55 @@ impl Entity for Ticket {
             "dueDateTime": moment(self.created + 172_800_000),
             "completedDate": self.closed.then(|| moment(self.updated)), "userDefinedFields": [],
         })
+    }
+}
+
+/// A country; the same in every database.
+pub struct Country {
+    id: i64,
+    name: &'static str,
+}
+
+/// Their ids and names.
+const COUNTRIES: [(i64, &str); 3] = [(82, "Germany"), (105, "Ireland"), (236, "United Kingdom")];
+
+fn country_id(name: &str) -> Option<i64> {
+    let found = COUNTRIES.iter().find(|(_, known)| *known == name);
+    found.map(|(id, _)| *id)
+}
+
+impl Entity for Country {
+    const NAME: &'static str = "Country";
+    const RIGHT: &'static str = "companies";
+    const FIELDS: &'static [Field] = &[
+        field("id", Kind::Int),
+        field("name", Kind::Text),
+        field("displayName", Kind::Text),
+        field("countryCode", Kind::Text),
+        field("isActive", Kind::Flag),
+    ];
+
+    fn table(_world: &World) -> &BTreeMap<i64, Self> {
+        static TABLE: OnceLock<BTreeMap<i64, Country>> = OnceLock::new();
+        TABLE.get_or_init(|| {
+            let rows = COUNTRIES.iter();
+            rows.map(|(id, name)| (*id, Country { id: *id, name }))
+                .collect()
+        })
+    }
+
+    fn cell(&self, field: &str) -> Cell<'_> {
+        match field {
+            "id" => Cell::Int(self.id),
+            "name" | "displayName" => Cell::text(Some(self.name)),
+            "isActive" => Cell::Flag(true),
+            _ => Cell::Null,
+        }
+    }
+
+    fn write(&self) -> Value {
+        json!({"id": self.id, "name": self.name, "displayName": self.name, "countryCode": "",
+            "isActive": true})
     }
 }
 
