@@ -348,6 +348,7 @@ async fn tickets_are_upserted_in_arrays() {
         &json!({"ticket_id": 20_417}),
         &action,
     );
+    assert_eq!(client.fake.tickets()[0].notes[0].text, "Still & failing");
     let closed = client
         .post("Tickets", &json!([{"id": 20_417, "status_id": 9}]))
         .await

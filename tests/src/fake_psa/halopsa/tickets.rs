@@ -207,7 +207,7 @@ impl HaloPsa {
 fn plain(html: &str) -> String {
     let mut text = String::new();
     let mut inside = false;
-    for character in html.chars() {
+    for character in html.replace("<br", "\n<br").replace("</p>", "\n").chars() {
         match character {
             '<' => inside = true,
             '>' => inside = false,
@@ -215,7 +215,17 @@ fn plain(html: &str) -> String {
             _ => {}
         }
     }
-    text
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ];
+    for (entity, character) in entities {
+        text = text.replace(entity, character);
+    }
+    text.trim().to_owned()
 }
 
 /// The bare arrays of what may be chosen, by the name of their route.
