@@ -7,9 +7,11 @@ pub mod browser;
 pub mod certificates;
 pub mod database;
 pub mod fake_microsoft;
+pub mod fake_psa;
 pub mod openapi;
 pub mod process;
 pub mod proxy;
+pub mod psa_client;
 pub mod truth;
 
 /// Makes two tests of one: on SQLite and on PostgreSQL. A test that runs on one runs on both.
