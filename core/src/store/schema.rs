@@ -213,7 +213,7 @@ diesel::table! {
     work_items (id) {
         id -> DbUuid,
         org_id -> DbUuid,
-        tenant_id -> DbUuid,
+        tenant_id -> Nullable<DbUuid>,
         kind -> Text,
         subject_id -> DbUuid,
         due_at -> DbTs,

@@ -18,8 +18,8 @@ use diesel::{
 use uuid::Uuid;
 
 use crate::ids::{
-    ApiKeyId, AuditEventId, AuthorizationRequestId, ConnectionId, CustomerId, OrgId, RequestId,
-    SyncRunId, TenantId, WorkItemId,
+    ApiKeyId, AuditEventId, AuthorizationRequestId, ConnectionId, CustomerId, CustomerSyncRunId,
+    EventId, OrgId, PsaConnectionId, RequestId, SyncRunId, TenantId, WorkItemId,
 };
 
 /// A UUID column.
@@ -76,7 +76,7 @@ macro_rules! stored_ids {
 
 stored_ids! {
     OrgId, ApiKeyId, CustomerId, TenantId, ConnectionId, AuthorizationRequestId, SyncRunId,
-    WorkItemId, AuditEventId, RequestId,
+    WorkItemId, AuditEventId, RequestId, PsaConnectionId, CustomerSyncRunId, EventId,
 }
 
 /// A UUID that is no id of ours: a key of Microsoft's objects.
