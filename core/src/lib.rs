@@ -20,6 +20,7 @@ pub mod organizations;
 pub mod outbound;
 #[cfg(test)]
 mod scripted_server;
+pub mod psa;
 pub mod secrets;
 pub mod store;
 pub mod sync;
