@@ -87,6 +87,8 @@ diesel::table! {
         created_at -> DbTs,
         changed_at -> DbTs,
         field_sources -> Text,
+        source_system -> Nullable<Text>,
+        merged_into -> Nullable<DbUuid>,
     }
 }
 
