@@ -9,6 +9,7 @@ pub use tenantry_psa::{PsaAdapter, PsaError, PsaKind};
 
 use crate::{
     access::OrgScope,
+    customer_sync,
     ids::PsaConnectionId,
     store::{Scoped, Store, StoreError, on_conn, schema::psa_connections, types::StoredTime},
 };
@@ -136,6 +137,39 @@ impl PsaAccess {
     /// Over this store.
     pub fn new(store: Store) -> Self {
         Self { store }
+    }
+
+    /// Tells the customer sync of a new connection.
+    pub async fn created(&self, scope: &OrgScope, id: PsaConnectionId) -> Result<(), StoreError> {
+        self.store
+            .write(scope, move |tx| customer_sync::connection_created(tx, id))
+            .await
+    }
+
+    /// Tells it of a changed one.
+    pub async fn changed(&self, scope: &OrgScope, id: PsaConnectionId) -> Result<(), StoreError> {
+        self.store
+            .write(scope, move |tx| customer_sync::connection_changed(tx, id))
+            .await
+    }
+
+    /// Tells it of a deleted one.
+    pub async fn deleted(&self, scope: &OrgScope, id: PsaConnectionId) -> Result<(), StoreError> {
+        self.store
+            .write(scope, move |tx| {
+                all(tx)?;
+                customer_sync::connection_deleted(tx, id)
+            })
+            .await
+    }
+
+    /// Tells it of a webhook.
+    pub async fn hinted(&self, scope: &OrgScope, id: PsaConnectionId) -> Result<(), StoreError> {
+        self.store
+            .write(scope, move |tx| {
+                customer_sync::note_changes(tx, id, &[], true)
+            })
+            .await
     }
 
     /// Opens a connection.
