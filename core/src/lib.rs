@@ -7,6 +7,7 @@ pub mod budgets;
 pub mod clock;
 pub mod consent;
 pub mod credentials;
+pub mod customer_sync;
 pub mod customers;
 mod failpoint;
 pub mod idempotency;
@@ -18,9 +19,9 @@ pub mod microsoft;
 pub mod names;
 pub mod organizations;
 pub mod outbound;
+pub mod psa;
 #[cfg(test)]
 mod scripted_server;
-pub mod psa;
 pub mod secrets;
 pub mod store;
 pub mod sync;

@@ -2,9 +2,7 @@
 
 use serde_json::json;
 
-use super::{
-    Customer, CustomerError, CustomerSource, following, model::MOST_DOMAINS, queries,
-};
+use super::{Customer, CustomerError, CustomerSource, following, model::MOST_DOMAINS, queries};
 use crate::{
     audit::{self, Action},
     ids::CustomerId,

@@ -17,7 +17,7 @@ mod service;
 mod writing;
 
 pub(crate) use self::{
-    absence::{Absent, settle_absence},
+    absence::settle_absence,
     hints::{drop_unseen_hints, store_hints},
     queries::{hold_active, is_active},
     writing::{Reading, Written, note_missing, store_page},

@@ -164,10 +164,7 @@ pub(super) fn update(tx: &mut Scoped<'_>, customer: &Customer) -> Result<(), Sto
 
 /// Customers without their tenants and records, which nobody else can change until the transaction ends.
 /// In the order of their ids, so that two who lock several never wait for each other.
-pub(super) fn locked(
-    tx: &mut Scoped<'_>,
-    ids: &[CustomerId],
-) -> Result<Vec<Customer>, StoreError> {
+pub(super) fn locked(tx: &mut Scoped<'_>, ids: &[CustomerId]) -> Result<Vec<Customer>, StoreError> {
     let org = tx.org();
     let mut ids = ids.to_vec();
     ids.sort_unstable();
@@ -186,7 +183,7 @@ pub(super) fn locked(
                 .filter(customers::org_id.eq(org))
                 .filter(customers::id.eq_any(ids))
                 .order(customers::id)
-                .for_update()
+                .for_no_key_update()
                 .select(CustomerRow::as_select())
                 .load(*c)?,
         };
@@ -215,12 +212,16 @@ pub(super) fn of_origin(
                 .filter(customers::source_system.eq(system))
                 .filter(customers::external_id.eq_any(ids))
                 .order(customers::id)
-                .select((customers::external_id, customers::id, customers::merged_into))
+                .select((
+                    customers::external_id,
+                    customers::id,
+                    customers::merged_into
+                ))
                 .load(c))?;
-        found.extend(
-            rows.into_iter()
-                .filter_map(|(external_id, id, merged)| Some((external_id?, merged.unwrap_or(id)))),
-        );
+        found
+            .extend(rows.into_iter().filter_map(|(external_id, id, merged)| {
+                Some((external_id?, merged.unwrap_or(id)))
+            }));
     }
     Ok(found)
 }

@@ -4,11 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use tenantry_psa::{Address, Customer as PsaCustomer, CustomerState, Label, PsaKind};
 
-use crate::{
-    ids::PsaConnectionId,
-    names::without_nul,
-    store::StoreError,
-};
+use crate::{ids::PsaConnectionId, names::without_nul, store::StoreError};
 
 /// Characters of a customer's name, as where people write it.
 const MOST_NAME: usize = 200;

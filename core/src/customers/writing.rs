@@ -113,6 +113,9 @@ pub(crate) fn store_page(
         }
     }
 
+    // Customers before records, as whoever merges them does: so that the two never wait for each other.
+    let owners: Vec<CustomerId> = changed.iter().map(|one| one.customer).collect();
+    queries::locked(tx, &owners)?;
     let new: BTreeSet<CustomerId> = created.iter().map(|customer| customer.id).collect();
     queries::upsert(tx, &created)?;
     store_changed(tx, reading, &changed)?;

@@ -210,7 +210,7 @@ impl Lease {
     }
 
     /// Whether the lease is held at this moment, where losing it is no failure.
-    pub(super) fn is_held(&self, tx: &mut Global<'_>) -> Result<bool, StoreError> {
+    pub(crate) fn is_held(&self, tx: &mut Global<'_>) -> Result<bool, StoreError> {
         dialect::lease_is_held(tx, self.item, self.fence)
     }
 
