@@ -8,6 +8,7 @@
 
 mod audit;
 mod budgets;
+mod customer_sync;
 mod customers;
 mod idempotency;
 mod installation;
