@@ -190,7 +190,10 @@ impl Session {
                     generation: checkpoint.generation,
                 };
                 let written = write(tx, reading)?;
-                run.processed += written.new;
+                run.processed += match run.kind {
+                    CustomerSyncKind::Full => written.new,
+                    CustomerSyncKind::Incremental => written.read,
+                };
                 run.created += written.created;
                 run.updated += written.updated;
                 run.deactivated += written.deactivated;

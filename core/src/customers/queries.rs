@@ -2,7 +2,7 @@
 
 mod records;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use diesel::{prelude::*, upsert::excluded};
 
@@ -15,7 +15,7 @@ use super::{Customer, CustomerFilter, CustomerSource, Fields, PsaRecord};
 use crate::{
     ids::{CustomerId, OrgId, TenantId},
     store::{
-        Conn, Scoped, StoreError, on_conn,
+        Conn, Scoped, StoreError, dialect, on_conn,
         schema::{customers, tenants},
         search::containing,
         types::StoredTime,
@@ -194,36 +194,17 @@ pub(super) fn locked(tx: &mut Scoped<'_>, ids: &[CustomerId]) -> Result<Vec<Cust
     Ok(found)
 }
 
-/// The customers that came from these records of a system: external id, customer, and what it was merged
-/// into.
+/// The customers that came from these records of a system, by the record's id; of a merged one the customer
+/// that took its place.
 pub(super) fn of_origin(
     tx: &mut Scoped<'_>,
     source: CustomerSource,
     system: &str,
     external_ids: &[&str],
-) -> Result<Vec<(String, CustomerId)>, StoreError> {
-    let org = tx.org();
-    let mut found = Vec::new();
-    for ids in external_ids.chunks(ROWS) {
-        let rows: Vec<(Option<String>, CustomerId, Option<CustomerId>)> =
-            on_conn!(tx.conn, |c| customers::table
-                .filter(customers::org_id.eq(org))
-                .filter(customers::source.eq(source.as_str()))
-                .filter(customers::source_system.eq(system))
-                .filter(customers::external_id.eq_any(ids))
-                .order(customers::id)
-                .select((
-                    customers::external_id,
-                    customers::id,
-                    customers::merged_into
-                ))
-                .load(c))?;
-        found
-            .extend(rows.into_iter().filter_map(|(external_id, id, merged)| {
-                Some((external_id?, merged.unwrap_or(id)))
-            }));
-    }
-    Ok(found)
+) -> Result<HashMap<String, CustomerId>, StoreError> {
+    let found = dialect::psa::find_origins(tx, source.as_str(), system, external_ids)?;
+    let by_id = |one: dialect::psa::FoundOrigin| (one.external_id, one.customer_id);
+    Ok(found.into_iter().map(by_id).collect())
 }
 
 /// What was merged into a customer belongs to another one now.

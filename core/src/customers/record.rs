@@ -140,7 +140,7 @@ impl Told {
 
 /// The name of a customer made from what a PSA calls it: what people may write (`names::checked_name`).
 pub(super) fn customer_name(name: &str, external_id: &str) -> String {
-    let visible: String = name
+    let visible: String = without_nul(name)
         .chars()
         .map(|one| if one.is_control() { ' ' } else { one })
         .collect();
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn names_become_such_as_people_may_write() {
         let long = "ü".repeat(300);
-        assert_eq!(customer_name(" A\tB\u{0} ", "7"), "A B");
+        assert_eq!(customer_name(" A\tB\u{0}C ", "7"), "A BC");
         assert_eq!(customer_name(" \n", "7"), "7");
         assert_eq!(customer_name(&long, "7").chars().count(), 200);
         for name in ["A\tB", &long] {

@@ -29,7 +29,9 @@ pub(crate) struct Reading<'a> {
 /// What a page changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// Records that this read had not brought before.
+    /// Records of the page, each once.
+    pub(crate) read: i64,
+    /// Those of them that this full read had not brought before.
     pub(crate) new: i64,
     /// Customers that were made.
     pub(crate) created: i64,
@@ -69,11 +71,12 @@ pub(crate) fn store_page(
         .collect();
     let source = CustomerSource::of(connection.kind);
     let adopted: HashMap<String, CustomerId> =
-        queries::of_origin(tx, source, &connection.system, &unknown)?
-            .into_iter()
-            .collect();
+        queries::of_origin(tx, source, &connection.system, &unknown)?;
 
-    let mut written = Written::default();
+    let mut written = Written {
+        read: count(page.len()),
+        ..Written::default()
+    };
     let mut seen = Vec::new();
     let mut changed = Vec::new();
     let mut created = Vec::new();
@@ -118,7 +121,7 @@ pub(crate) fn store_page(
     queries::locked(tx, &owners)?;
     let new: BTreeSet<CustomerId> = created.iter().map(|customer| customer.id).collect();
     queries::upsert(tx, &created)?;
-    store_changed(tx, reading, &changed)?;
+    store_changed(tx, reading, &changed, &known)?;
     queries::touch(tx, connection.id, &seen, reading.generation)?;
 
     let others: BTreeSet<CustomerId> = changed
@@ -148,6 +151,7 @@ fn store_changed(
     tx: &mut Scoped<'_>,
     reading: Reading<'_>,
     changed: &[Changed<'_>],
+    known: &HashMap<String, StoredRecord>,
 ) -> Result<(), StoreError> {
     let connection = reading.connection.id;
     let records: Vec<RecordRow<'_>> = changed
@@ -159,7 +163,9 @@ fn store_changed(
         })
         .collect();
     queries::upsert_records(tx, connection, reading.generation, &records)?;
-    let ids: Vec<&str> = changed.iter().map(|one| one.from.id.0.as_str()).collect();
+    let ids = changed.iter().map(|one| one.from.id.0.as_str());
+    // What is new has no hints that could be outdated.
+    let ids: Vec<&str> = ids.filter(|id| known.contains_key(*id)).collect();
     let hints: BTreeSet<HintRow<'_>> = changed
         .iter()
         .flat_map(|one| {

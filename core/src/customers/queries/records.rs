@@ -14,7 +14,7 @@ use crate::{
     customers::{PsaRecord, RecordState, record::Told},
     ids::{CustomerId, OrgId, PsaConnectionId},
     store::{
-        Scoped, StoreError, on_conn,
+        Scoped, StoreError, dialect, on_conn,
         schema::{psa_connections, psa_hints, psa_records},
         types::StoredTime,
     },
@@ -35,35 +35,18 @@ pub(in crate::customers) fn known(
     connection: PsaConnectionId,
     ids: &[&str],
 ) -> Result<HashMap<String, StoredRecord>, StoreError> {
-    let org = tx.org();
-    let mut found = HashMap::with_capacity(ids.len());
-    for ids in ids.chunks(ROWS) {
-        let rows: Vec<(String, CustomerId, Vec<u8>, String, i64, i32)> =
-            on_conn!(tx.conn, |c| psa_records::table
-                .filter(psa_records::org_id.eq(org))
-                .filter(psa_records::connection_id.eq(connection))
-                .filter(psa_records::external_id.eq_any(ids))
-                .select((
-                    psa_records::external_id,
-                    psa_records::customer_id,
-                    psa_records::hash,
-                    psa_records::state,
-                    psa_records::generation,
-                    psa_records::misses,
-                ))
-                .load(c))?;
-        for (id, customer, hash, state, generation, misses) in rows {
-            let record = StoredRecord {
-                customer,
-                hash,
-                state: RecordState::stored(&state)?,
-                generation,
-                misses,
-            };
-            found.insert(id, record);
-        }
+    let mut known = HashMap::with_capacity(ids.len());
+    for found in dialect::psa::find_records(tx, connection, ids)? {
+        let record = StoredRecord {
+            customer: found.customer_id,
+            hash: found.hash,
+            state: RecordState::stored(&found.state)?,
+            generation: found.generation,
+            misses: found.misses,
+        };
+        known.insert(found.external_id, record);
     }
-    Ok(found)
+    Ok(known)
 }
 
 /// A record as it is written.

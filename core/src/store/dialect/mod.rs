@@ -4,6 +4,7 @@
 
 pub(super) mod notices;
 mod postgres;
+pub(crate) mod psa;
 mod sqlite;
 
 use std::borrow::Cow;
