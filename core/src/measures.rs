@@ -44,11 +44,13 @@ pub enum Upstream {
     Graph,
     /// Where Microsoft keeps usage reports for download.
     Reports,
+    /// The PSA systems of the organisations.
+    Psa,
 }
 
 impl Upstream {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Login, Self::Graph, Self::Reports];
+    pub const ALL: [Self; 4] = [Self::Login, Self::Graph, Self::Reports, Self::Psa];
 
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
@@ -56,6 +58,7 @@ impl Upstream {
             Self::Login => "login",
             Self::Graph => "graph",
             Self::Reports => "reports",
+            Self::Psa => "psa",
         }
     }
 }
@@ -137,7 +140,7 @@ pub struct Measures {
     pub requests: Tally<2>,
     /// Until the head of the answer, by upstream.
     pub request_duration: Durations<1>,
-    /// Milliseconds waited because Microsoft limits us, by upstream.
+    /// Milliseconds waited because an upstream limits us, by upstream.
     pub throttled_ms: Tally<1>,
 }
 
@@ -162,7 +165,11 @@ impl Default for Measures {
                 upstreams.map(|name| [name]),
             ),
             // A request for a token is never held back.
-            throttled_ms: Tally::new([[Upstream::Graph.as_str()], [Upstream::Reports.as_str()]]),
+            throttled_ms: Tally::new([
+                [Upstream::Graph.as_str()],
+                [Upstream::Reports.as_str()],
+                [Upstream::Psa.as_str()],
+            ]),
         }
     }
 }

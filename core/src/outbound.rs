@@ -4,6 +4,14 @@
 //! roots, no redirects, time limits on connecting, on silence and in total, and no plain `http`
 //! except to the machine itself. Bodies are read by [`read_capped`], so that an answer can never be
 //! larger than its reader allowed.
+//!
+//! Addresses that a user can name (PSA systems) are called through [`GuardedOutbound`], which looks at
+//! where their names lead with every connection.
+
+mod addresses;
+mod guarded;
+mod names;
+mod policy;
 
 use std::{
     net::IpAddr,
@@ -11,9 +19,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::{Client, Request, Response, redirect::Policy};
+use reqwest::{Client, ClientBuilder, Request, Response, redirect::Policy};
 use url::{Host, Url};
 
+pub use self::{
+    guarded::GuardedOutbound,
+    names::{Names, SystemNames},
+    policy::{InvalidPrivateUpstream, PrivateUpstream, TargetPolicy, TargetRefused},
+};
 pub use crate::measures::Upstream;
 use crate::measures::{Measures, Outcome};
 
@@ -41,8 +54,8 @@ impl Default for Limits {
 /// Why an outgoing request has no answer. Texts carry no URL: a URL may hold a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
-    /// The address is neither `https` nor the machine itself. Nothing was sent.
-    #[error("address is neither https nor loopback")]
+    /// The address may not be called: not `https`, or leading to where nothing is called. Nothing was sent.
+    #[error("address may not be called")]
     TargetRefused,
     /// The client or the request could not be built. Nothing was sent.
     #[error("request could not be built")]
@@ -160,19 +173,24 @@ enum Reach {
     Local,
 }
 
-fn build(limits: Limits, reach: Reach) -> Result<Client, OutboundError> {
+/// A client with every limit set.
+fn builder(limits: Limits) -> ClientBuilder {
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that builds HTTP clients, with every limit set"
     )]
-    let builder = Client::builder()
+    Client::builder()
         .redirect(Policy::none())
         .referer(false)
         .connect_timeout(limits.connect)
         .read_timeout(limits.idle_read)
         .timeout(limits.total)
         .gzip(true)
-        .user_agent(concat!("Tenantry/", env!("CARGO_PKG_VERSION")));
+        .user_agent(concat!("Tenantry/", env!("CARGO_PKG_VERSION")))
+}
+
+fn build(limits: Limits, reach: Reach) -> Result<Client, OutboundError> {
+    let builder = builder(limits);
     let builder = match reach {
         Reach::Remote => builder.https_only(true),
         Reach::Local => builder.no_proxy(),

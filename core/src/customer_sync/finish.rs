@@ -59,7 +59,10 @@ pub(super) async fn complete(session: &Session) -> Result<(), ReadError> {
             if !queries::advance_run(tx, &run, &checkpoint)? {
                 return Err(ReadError::Cancelled);
             }
-            psa::note_trouble(tx, id, None)?;
+            let troubled = psa::find(tx, id)?.is_some_and(|present| present.trouble.is_some());
+            if troubled {
+                psa::note_trouble(tx, id, None)?;
+            }
             let warning = joined(warnings);
             let end = End {
                 state: if warning.is_some() {

@@ -37,6 +37,10 @@ pub enum SecretKind {
     ClientSecret,
     /// The certificate of one, with its key.
     ClientCertificate,
+    /// What a connection to a PSA signs in with.
+    PsaCredentials,
+    /// The secrets of a PSA's webhook: of its address, and of its signature.
+    PsaCallback,
 }
 
 impl SecretKind {
@@ -49,6 +53,8 @@ impl SecretKind {
             Self::RefreshToken => b"refresh token",
             Self::ClientSecret => b"client secret",
             Self::ClientCertificate => b"client certificate",
+            Self::PsaCredentials => b"psa credentials",
+            Self::PsaCallback => b"psa callback",
         }
     }
 }
@@ -463,6 +469,8 @@ mod tests {
             SecretKind::RefreshToken,
             SecretKind::ClientSecret,
             SecretKind::ClientCertificate,
+            SecretKind::PsaCredentials,
+            SecretKind::PsaCallback,
         ];
         let ids = [
             (1, 2, 3),
