@@ -448,13 +448,8 @@ impl Services {
             wake,
             slots,
         } = self.syncing.clone()?;
-        Some(Worker::new(
-            self.store.clone(),
-            graph,
-            prover,
-            wake,
-            slots.get().into(),
-        ))
+        let worker = Worker::new(self.store.clone(), wake, slots.get().into());
+        Some(worker.syncing_tenants(graph, prover))
     }
 }
 

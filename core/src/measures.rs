@@ -7,6 +7,8 @@ mod tally;
 
 use std::time::Duration;
 
+use tenantry_psa::PsaKind;
+
 pub use self::tally::{Durations, Spread, Tally};
 use crate::{
     microsoft::data_set::DataSet,
@@ -113,6 +115,8 @@ impl Outcome {
 pub(crate) enum Fact {
     /// A run ended, with all its data sets.
     RunEnded(SyncRun),
+    /// A sync of customers from a PSA ended.
+    CustomerSyncEnded(PsaKind, RunState),
     /// An event was appended to an audit chain.
     AuditEvent,
 }
@@ -128,6 +132,8 @@ pub struct Measures {
     pub objects: Tally<1>,
     /// Data sets that failed in ended runs, by data set and code.
     pub failures: Tally<2>,
+    /// Syncs of customers that ended, by PSA and state.
+    pub customer_syncs: Tally<2>,
     /// Events of the audit.
     pub audit_events: Tally<0>,
     /// Requests that were sent, by upstream and outcome.
@@ -151,6 +157,7 @@ impl Default for Measures {
             run_duration: Durations::new(&RUN_BUCKETS.map(Duration::from_secs), [[]]),
             objects: Tally::new(data_sets.map(|name| [name])),
             failures: Tally::new(pairs(&data_sets, &codes)),
+            customer_syncs: Tally::new(pairs(&PsaKind::ALL.map(PsaKind::as_str), &ended)),
             audit_events: Tally::new([[]]),
             requests: Tally::new(pairs(&upstreams, &Outcome::ALL.map(Outcome::as_str))),
             request_duration: Durations::new(
@@ -172,6 +179,9 @@ impl Measures {
     pub(crate) fn committed(&self, fact: &Fact) {
         match fact {
             Fact::RunEnded(run) => self.run_ended(run),
+            Fact::CustomerSyncEnded(kind, state) => {
+                self.customer_syncs.add([kind.as_str(), state.as_str()], 1);
+            }
             Fact::AuditEvent => self.audit_events.add([], 1),
         }
     }

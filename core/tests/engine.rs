@@ -78,7 +78,7 @@ on_both_databases! {
         let graph = GraphClient::new(identity.clone(), http, clock, Patience::default());
         let wake = WakeUp::default();
         let prover = Prover::new(store.clone(), identity, graph.clone(), wake.clone());
-        let worker = Worker::new(store.clone(), graph, prover, wake.clone(), 4);
+        let worker = Worker::new(store.clone(), wake.clone(), 4).syncing_tenants(graph, prover);
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let running = tokio::spawn(worker.run(stopped));
 

@@ -49,6 +49,12 @@ pub fn families(measures: &Measures) -> Vec<MetricFamily> {
         ),
         throttled(&measures.throttled_ms),
         counter(
+            "tenantry_psa_syncs_total",
+            "Syncs of customers from a PSA that ended.",
+            ["kind", "outcome"],
+            &measures.customer_syncs,
+        ),
+        counter(
             "tenantry_audit_events_total",
             "Events appended to the audit.",
             [],

@@ -29,7 +29,7 @@ use crate::{
     },
     secrets::SecretText,
     store::{Scoped, StoreError},
-    sync::queue::{self, Work, WorkKind},
+    sync::queue::{self, Task, Work},
     tenants::{self, ConnectionType, ConsentedBy, TenantStatus},
 };
 
@@ -483,9 +483,10 @@ fn take_to_proof(
     let org = tx.org();
     let work = Work {
         org,
-        tenant,
-        kind: WorkKind::Proof,
-        subject: id.as_uuid(),
+        task: Task::Proof {
+            tenant,
+            connection: id,
+        },
         due_at,
     };
     queue::enqueue(&mut tx.global(), work)?;

@@ -1,52 +1,31 @@
-//! The sync of customers from PSAs: what connections tell it.
+//! Bringing customers from PSAs: when a PSA is read, how far a read has come, and what its end means.
+//!
+//! Owns the runs, their checkpoints, the schedule and the records that webhooks name. Refuses to own what a
+//! customer is (`customers`), how a PSA is reached (`psa`) and who may work on what (`sync::queue`).
+//!
+//! Each connection has one piece of work for as long as it is there. A claim of it decides what is due and
+//! does it; it is given back with the moment at which something is due next.
 
+mod changes;
+mod checkpoint;
+mod engine;
+mod error;
+mod finish;
+mod opening;
 mod queries;
+mod read;
 mod run;
+mod runs;
+mod schedule;
 mod service;
 
-use tenantry_psa::ExternalId;
-
-use crate::{
-    ids::PsaConnectionId,
-    store::{Scoped, StoreError},
+pub(crate) use self::{
+    changes::note_changes,
+    schedule::{connection_changed, connection_created, connection_deleted},
 };
-
-pub use self::{run::LastSync, service::CustomerSyncService};
-
-/// A connection was made: everything is to be read.
-pub(crate) fn connection_created(
-    tx: &mut Scoped<'_>,
-    id: PsaConnectionId,
-) -> Result<(), StoreError> {
-    queries::begin(tx, id)
-}
-
-/// A connection goes; what is kept about its syncs goes with its row.
-pub(crate) fn connection_deleted(
-    _tx: &mut Scoped<'_>,
-    _id: PsaConnectionId,
-) -> Result<(), StoreError> {
-    Ok(())
-}
-
-/// A connection's address, credentials or settings changed: everything is read again.
-pub(crate) fn connection_changed(
-    tx: &mut Scoped<'_>,
-    id: PsaConnectionId,
-) -> Result<(), StoreError> {
-    queries::read_all_soon(tx, id)
-}
-
-/// A PSA told of changes: these records, and where `soon` all that changed.
-pub(crate) fn note_changes(
-    tx: &mut Scoped<'_>,
-    id: PsaConnectionId,
-    records: &[ExternalId],
-    soon: bool,
-) -> Result<(), StoreError> {
-    queries::note(tx, id, records)?;
-    if soon {
-        queries::read_changes_soon(tx, id)?;
-    }
-    Ok(())
-}
+pub use self::{
+    engine::CustomerSyncEngine,
+    opening::OpensPsa,
+    run::{CustomerSyncKind, CustomerSyncRun, LastSync},
+    service::{CustomerRunPage, CustomerSite, CustomerSyncError, CustomerSyncService},
+};

@@ -3,15 +3,19 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use tenantry_psa::PsaKind;
 
+use super::PsaRecord;
 use crate::{
     ids::{CustomerId, TenantId},
     microsoft::tenant_lookup::TenantHint,
     names::{InvalidName, checked_name},
+    store::StoreError,
 };
 
 /// Domains a customer may have.
-const MOST_DOMAINS: usize = 100;
+pub(super) const MOST_DOMAINS: usize = 100;
 
 /// A customer of an MSP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +30,16 @@ pub struct Customer {
     pub source: CustomerSource,
     /// Its id at the source; none when made by hand.
     pub external_id: Option<String>,
+    /// Which system of its source it came from; none when made by hand.
+    pub source_system: Option<String>,
     /// False after deactivation.
     pub active: bool,
+    /// What a person wrote although it came from a PSA: no PSA overwrites it.
+    pub manual: Fields,
+    /// The customer that took its place when the two were merged.
+    pub merged_into: Option<CustomerId>,
+    /// What PSAs say about it.
+    pub psa_records: Vec<PsaRecord>,
     /// Every tenant mapped to it, revoked ones included, by id.
     pub tenants: Vec<TenantId>,
     /// Grows with each change.
@@ -36,6 +48,66 @@ pub struct Customer {
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub changed_at: DateTime<Utc>,
+}
+
+/// Some of the fields that both people and PSAs write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fields {
+    /// The name.
+    pub name: bool,
+    /// The domains.
+    pub domains: bool,
+    /// Whether it is active.
+    pub active: bool,
+}
+
+/// [`Fields`] as the database keeps them.
+#[derive(Serialize, Deserialize)]
+struct FieldSources {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<Manual>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domains: Option<Manual>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active: Option<Manual>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Manual {
+    Manual,
+}
+
+impl Fields {
+    /// What the database says a person wrote.
+    pub(super) fn stored(text: &str) -> Result<Self, StoreError> {
+        let corrupt = StoreError::Corrupt {
+            what: "customer's field sources",
+        };
+        let sources: FieldSources = serde_json::from_str(text).or(Err(corrupt))?;
+        Ok(Self {
+            name: sources.name.is_some(),
+            domains: sources.domains.is_some(),
+            active: sources.active.is_some(),
+        })
+    }
+
+    /// As the database keeps it.
+    pub(super) fn to_text(self) -> Result<String, StoreError> {
+        let sources = FieldSources {
+            name: self.name.then_some(Manual::Manual),
+            domains: self.domains.then_some(Manual::Manual),
+            active: self.active.then_some(Manual::Manual),
+        };
+        serde_json::to_string(&sources).or(Err(StoreError::Corrupt {
+            what: "customer's field sources",
+        }))
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(self) -> bool {
+        !self.name && !self.domains && !self.active
+    }
 }
 
 /// Where a customer came from.
@@ -74,6 +146,15 @@ impl CustomerSource {
             Self::HaloPsa => "halopsa",
         }
     }
+
+    /// A PSA as a source.
+    pub const fn of(kind: PsaKind) -> Self {
+        match kind {
+            PsaKind::ConnectWise => Self::ConnectWise,
+            PsaKind::Autotask => Self::Autotask,
+            PsaKind::HaloPsa => Self::HaloPsa,
+        }
+    }
 }
 
 impl FromStr for CustomerSource {
@@ -105,6 +186,9 @@ pub struct CustomerChange {
     pub domains: Option<Vec<String>>,
     /// True brings a deactivated customer back; false deactivates.
     pub active: Option<bool>,
+    /// Fields that follow the PSA again that the customer came from. Domains of one that came from none
+    /// are emptied.
+    pub give_back: Fields,
 }
 
 /// A field that cannot be taken as it is.
@@ -125,6 +209,8 @@ pub enum Field {
     Domains,
     /// One domain, counted from 0 as it was written.
     Domain(usize),
+    /// Whether it is active.
+    Active,
 }
 
 /// Why a field cannot be taken.
@@ -139,6 +225,9 @@ pub enum Why {
     /// Not a domain name with at least two labels.
     #[error("must be a domain name such as contoso.com")]
     NotADomain,
+    /// Null where there is no PSA to follow.
+    #[error("must not be null: the customer does not come from a PSA")]
+    FromNoPsa,
 }
 
 impl NewCustomer {
@@ -163,12 +252,30 @@ impl CustomerChange {
             name: self.name.map(|text| name(&text, &mut faults)),
             domains: self.domains.map(|texts| domains(&texts, &mut faults)),
             active: self.active,
+            give_back: self.give_back,
         };
         if faults.is_empty() {
             Ok(change)
         } else {
             Err(faults)
         }
+    }
+
+    /// What is given back to a PSA although there is none.
+    pub(super) fn given_back_to_nobody(&self, customer: &Customer) -> Vec<FieldFault> {
+        let fault = |field| FieldFault {
+            field,
+            why: Why::FromNoPsa,
+        };
+        let fields = [
+            (self.give_back.name, Field::Name),
+            (self.give_back.active, Field::Active),
+        ];
+        if customer.source != CustomerSource::Manual {
+            return Vec::new();
+        }
+        let named = fields.into_iter().filter(|(named, _)| *named);
+        named.map(|(_, field)| fault(field)).collect()
     }
 
     /// The customer after the change, and the names of the fields that differ.
@@ -181,10 +288,22 @@ impl CustomerChange {
             .domains
             .clone_from(self.domains.as_ref().unwrap_or(&before.domains));
         after.active = self.active.unwrap_or(before.active);
+        if before.source != CustomerSource::Manual {
+            let (manual, back) = (&mut after.manual, self.give_back);
+            manual.name = (manual.name || self.name.is_some()) && !back.name;
+            manual.domains = (manual.domains || self.domains.is_some()) && !back.domains;
+            manual.active = (manual.active || self.active.is_some()) && !back.active;
+        } else if self.give_back.domains {
+            after.domains.clear();
+        }
+        if self.active == Some(true) {
+            after.merged_into = None;
+        }
         let differs = [
             ("name", after.name != before.name),
             ("domains", after.domains != before.domains),
             ("active", after.active != before.active),
+            ("fieldSources", after.manual != before.manual),
         ];
         let fields = differs
             .into_iter()
@@ -322,7 +441,11 @@ mod tests {
             domains: vec!["contoso.com".to_owned()],
             source: CustomerSource::Manual,
             external_id: None,
+            source_system: None,
             active: true,
+            manual: Fields::default(),
+            merged_into: None,
+            psa_records: Vec::new(),
             tenants: Vec::new(),
             version: 1,
             created_at: at,
@@ -337,6 +460,7 @@ mod tests {
             name: None,
             domains: Some(vec![]),
             active: Some(false),
+            give_back: Fields::default(),
         };
         let (after, fields) = change.applied_to(&before);
         assert_eq!(fields, ["domains", "active"]);
@@ -344,5 +468,21 @@ mod tests {
             (after.name.as_str(), after.domains.len(), after.active),
             ("Contoso", 0, false)
         );
+    }
+    #[test]
+    fn what_a_person_wrote_survives_being_stored() {
+        for manual in [
+            Fields::default(),
+            Fields {
+                name: true,
+                domains: false,
+                active: true,
+            },
+        ] {
+            assert_eq!(Fields::stored(&manual.to_text().unwrap()).unwrap(), manual);
+        }
+        assert_eq!(Fields::default().to_text().unwrap(), "{}");
+        let name = Fields::stored(r#"{"name":"manual"}"#).unwrap();
+        assert!(name.name && !name.domains && !name.active);
     }
 }

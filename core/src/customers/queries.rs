@@ -1,17 +1,29 @@
 //! The SQL of customers.
 
-use diesel::prelude::*;
+mod records;
 
-use super::{Customer, CustomerFilter};
+use std::collections::{BTreeMap, HashMap};
+
+use diesel::{prelude::*, upsert::excluded};
+
+pub(super) use self::records::{
+    HintRow, RecordRow, StoredRecord, bump_misses, count_missing, delete_unseen_hints, known,
+    mark_gone, miss, move_records, records_of, replace_record_hints, touch, upsert_hints,
+    upsert_records, website_hints,
+};
+use super::{Customer, CustomerFilter, CustomerSource, Fields, PsaRecord};
 use crate::{
-    ids::{CustomerId, TenantId},
+    ids::{CustomerId, OrgId, TenantId},
     store::{
-        Scoped, StoreError, on_conn,
+        Conn, Scoped, StoreError, dialect, on_conn,
         schema::{customers, tenants},
         search::containing,
         types::StoredTime,
     },
 };
+
+/// Rows a statement, well below what both databases bind.
+const ROWS: usize = 500;
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = customers)]
@@ -25,10 +37,17 @@ struct CustomerRow {
     version: i64,
     created_at: StoredTime,
     changed_at: StoredTime,
+    field_sources: String,
+    source_system: Option<String>,
+    merged_into: Option<CustomerId>,
 }
 
 impl CustomerRow {
-    fn into_customer(self, tenants: Vec<TenantId>) -> Result<Customer, StoreError> {
+    fn into_customer(
+        self,
+        tenants: Vec<TenantId>,
+        psa_records: Vec<PsaRecord>,
+    ) -> Result<Customer, StoreError> {
         let corrupt = |what| StoreError::Corrupt { what };
         Ok(Customer {
             id: self.id,
@@ -36,7 +55,11 @@ impl CustomerRow {
             domains: serde_json::from_str(&self.domains).or(Err(corrupt("customer's domains")))?,
             source: self.source.parse().or(Err(corrupt("customer's source")))?,
             external_id: self.external_id,
+            source_system: self.source_system,
             active: self.active,
+            manual: Fields::stored(&self.field_sources)?,
+            merged_into: self.merged_into,
+            psa_records,
             tenants,
             version: self.version,
             created_at: self.created_at.0,
@@ -59,50 +82,146 @@ fn domains_text(customer: &Customer) -> String {
     serde_json::Value::from(customer.domains.as_slice()).to_string()
 }
 
+/// A customer as it is written.
+#[derive(Insertable)]
+#[diesel(table_name = customers, treat_none_as_default_value = false)]
+struct NewRow<'a> {
+    org_id: OrgId,
+    id: CustomerId,
+    name: &'a str,
+    search_text: String,
+    domains: String,
+    source: &'static str,
+    external_id: Option<&'a str>,
+    active: bool,
+    version: i64,
+    created_at: StoredTime,
+    changed_at: StoredTime,
+    field_sources: String,
+    source_system: Option<&'a str>,
+    merged_into: Option<CustomerId>,
+}
+
+impl<'a> NewRow<'a> {
+    fn of(org_id: OrgId, customer: &'a Customer) -> Result<Self, StoreError> {
+        Ok(Self {
+            org_id,
+            id: customer.id,
+            name: &customer.name,
+            search_text: search_text(customer),
+            domains: domains_text(customer),
+            source: customer.source.as_str(),
+            external_id: customer.external_id.as_deref(),
+            active: customer.active,
+            version: customer.version,
+            created_at: StoredTime(customer.created_at),
+            changed_at: StoredTime(customer.changed_at),
+            field_sources: customer.manual.to_text()?,
+            source_system: customer.source_system.as_deref(),
+            merged_into: customer.merged_into,
+        })
+    }
+}
+
 /// Stores a new customer.
 pub(super) fn insert(tx: &mut Scoped<'_>, customer: &Customer) -> Result<(), StoreError> {
-    let row = (
-        customers::org_id.eq(tx.org()),
-        customers::id.eq(customer.id),
-        customers::name.eq(&customer.name),
-        customers::search_text.eq(search_text(customer)),
-        customers::domains.eq(domains_text(customer)),
-        customers::source.eq(customer.source.as_str()),
-        customers::external_id.eq(customer.external_id.as_deref()),
-        customers::active.eq(customer.active),
-        customers::version.eq(customer.version),
-        customers::created_at.eq(StoredTime(customer.created_at)),
-        customers::changed_at.eq(StoredTime(customer.changed_at)),
-    );
+    let row = NewRow::of(tx.org(), customer)?;
     on_conn!(tx.conn, |c| diesel::insert_into(customers::table)
         .values(row)
         .execute(c))?;
     Ok(())
 }
 
-/// Writes what people can change, with the version.
-pub(super) fn update(tx: &mut Scoped<'_>, customer: &Customer) -> Result<(), StoreError> {
+/// Stores new customers, and writes what may have changed of others.
+pub(super) fn upsert(tx: &mut Scoped<'_>, customers: &[Customer]) -> Result<(), StoreError> {
     let org = tx.org();
-    let change = (
-        customers::name.eq(&customer.name),
-        customers::search_text.eq(search_text(customer)),
-        customers::domains.eq(domains_text(customer)),
-        customers::active.eq(customer.active),
-        customers::version.eq(customer.version),
-        customers::changed_at.eq(StoredTime(customer.changed_at)),
-    );
-    let rows = on_conn!(tx.conn, |c| diesel::update(
+    for customers in customers.chunks(ROWS) {
+        let rows: Result<Vec<_>, _> = customers.iter().map(|one| NewRow::of(org, one)).collect();
+        let rows = rows?;
+        on_conn!(tx.conn, |c| diesel::insert_into(customers::table)
+            .values(&rows)
+            .on_conflict((customers::org_id, customers::id))
+            .do_update()
+            .set((
+                customers::name.eq(excluded(customers::name)),
+                customers::search_text.eq(excluded(customers::search_text)),
+                customers::domains.eq(excluded(customers::domains)),
+                customers::active.eq(excluded(customers::active)),
+                customers::version.eq(excluded(customers::version)),
+                customers::changed_at.eq(excluded(customers::changed_at)),
+                customers::field_sources.eq(excluded(customers::field_sources)),
+                customers::merged_into.eq(excluded(customers::merged_into)),
+            ))
+            .execute(c))?;
+    }
+    Ok(())
+}
+
+/// Writes what can change of a customer that is there, with the version.
+pub(super) fn update(tx: &mut Scoped<'_>, customer: &Customer) -> Result<(), StoreError> {
+    upsert(tx, std::slice::from_ref(customer))
+}
+
+/// Customers without their tenants and records, which nobody else can change until the transaction ends.
+/// In the order of their ids, so that two who lock several never wait for each other.
+pub(super) fn locked(tx: &mut Scoped<'_>, ids: &[CustomerId]) -> Result<Vec<Customer>, StoreError> {
+    let org = tx.org();
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut found = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(ROWS) {
+        let rows: Vec<CustomerRow> = match &mut tx.conn {
+            // The transaction is the only writer already.
+            Conn::Sqlite(c) => customers::table
+                .filter(customers::org_id.eq(org))
+                .filter(customers::id.eq_any(ids))
+                .order(customers::id)
+                .select(CustomerRow::as_select())
+                .load(*c)?,
+            Conn::Postgres(c) => customers::table
+                .filter(customers::org_id.eq(org))
+                .filter(customers::id.eq_any(ids))
+                .order(customers::id)
+                .for_no_key_update()
+                .select(CustomerRow::as_select())
+                .load(*c)?,
+        };
+        for row in rows {
+            found.push(row.into_customer(Vec::new(), Vec::new())?);
+        }
+    }
+    Ok(found)
+}
+
+/// The customers that came from these records of a system, by the record's id; of a merged one the customer
+/// that took its place.
+pub(super) fn of_origin(
+    tx: &mut Scoped<'_>,
+    source: CustomerSource,
+    system: &str,
+    external_ids: &[&str],
+) -> Result<HashMap<String, CustomerId>, StoreError> {
+    let found = dialect::psa::find_origins(tx, source.as_str(), system, external_ids)?;
+    let by_id = |one: dialect::psa::FoundOrigin| (one.external_id, one.customer_id);
+    Ok(found.into_iter().map(by_id).collect())
+}
+
+/// What was merged into a customer belongs to another one now.
+pub(super) fn move_merged(
+    tx: &mut Scoped<'_>,
+    from: CustomerId,
+    to: CustomerId,
+) -> Result<(), StoreError> {
+    let org = tx.org();
+    on_conn!(tx.conn, |c| diesel::update(
         customers::table
             .filter(customers::org_id.eq(org))
-            .filter(customers::id.eq(customer.id))
+            .filter(customers::merged_into.eq(from))
     )
-    .set(change)
+    .set(customers::merged_into.eq(Some(to)))
     .execute(c))?;
-    if rows == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::NotFound)
-    }
+    Ok(())
 }
 
 /// One customer.
@@ -138,7 +257,11 @@ pub(super) fn find_locked(
 
 fn with_tenants(tx: &mut Scoped<'_>, row: CustomerRow) -> Result<Customer, StoreError> {
     let mapped = mapped_tenants(tx, &[row.id])?;
-    row.into_customer(mapped.into_iter().map(|(_, tenant)| tenant).collect())
+    let records = records_of(tx, &[row.id])?;
+    row.into_customer(
+        mapped.into_iter().map(|(_, tenant)| tenant).collect(),
+        records.into_iter().map(|(_, record)| record).collect(),
+    )
 }
 
 /// Whether the customer is there and active.
@@ -198,13 +321,18 @@ pub(super) fn list(
     })?;
     let ids: Vec<CustomerId> = rows.iter().map(|row| row.id).collect();
     let mapped = mapped_tenants(tx, &ids)?;
+    let mut records: BTreeMap<CustomerId, Vec<PsaRecord>> = BTreeMap::new();
+    for (customer, record) in records_of(tx, &ids)? {
+        records.entry(customer).or_default().push(record);
+    }
     rows.into_iter()
         .map(|row| {
             let own = mapped
                 .iter()
                 .filter(|(customer, _)| *customer == Some(row.id));
             let tenants = own.map(|(_, tenant)| *tenant).collect();
-            row.into_customer(tenants)
+            let own = records.remove(&row.id).unwrap_or_default();
+            row.into_customer(tenants, own)
         })
         .collect()
 }

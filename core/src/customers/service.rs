@@ -3,7 +3,10 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Customer, CustomerChange, CustomerSource, FieldFault, NewCustomer, queries};
+use super::{
+    Customer, CustomerChange, CustomerSource, FieldFault, Fields, NewCustomer, following, merge,
+    queries,
+};
 use crate::{
     access::OrgScope,
     audit::{self, Action},
@@ -23,6 +26,12 @@ pub enum CustomerError {
     /// The customer was changed since the caller read it.
     #[error("the customer has another version by now")]
     VersionMismatch,
+    /// It was deactivated, so nothing can be put on it.
+    #[error("the customer is not active")]
+    NotActive,
+    /// A customer cannot be merged with itself.
+    #[error("the two customers are one")]
+    SameCustomer,
     /// Tenants that are not revoked are mapped to it.
     #[error("tenants are mapped to the customer")]
     HasTenants(Vec<TenantId>),
@@ -83,7 +92,11 @@ impl CustomerService {
                     domains,
                     source: CustomerSource::Manual,
                     external_id: None,
+                    source_system: None,
                     active: true,
+                    manual: Fields::default(),
+                    merged_into: None,
+                    psa_records: Vec::new(),
                     tenants: Vec::new(),
                     version: 1,
                     created_at: tx.now(),
@@ -190,6 +203,23 @@ impl CustomerService {
             .write(scope, move |tx| changed(tx, id, version, &change).map(drop))
             .await
     }
+
+    /// Makes two customers one: tenants, what PSAs say and domains of `from` go to `into`, and `from` is
+    /// deactivated. What comes from its PSA again belongs to `into`. A second time nothing happens.
+    ///
+    /// # Errors
+    /// [`CustomerError::NotFound`] for either, [`CustomerError::NotActive`] for `into`,
+    /// [`CustomerError::SameCustomer`], or the store's.
+    pub async fn merge(
+        &self,
+        scope: &OrgScope,
+        into: CustomerId,
+        from: CustomerId,
+    ) -> Result<Customer, CustomerError> {
+        self.store
+            .write(scope, move |tx| merge::merge(tx, into, from))
+            .await
+    }
 }
 
 fn changed(
@@ -201,6 +231,10 @@ fn changed(
     let before = queries::find_locked(tx, id)?.ok_or(CustomerError::NotFound)?;
     if version.is_some_and(|version| version != before.version) {
         return Err(CustomerError::VersionMismatch);
+    }
+    let faults = change.given_back_to_nobody(&before);
+    if !faults.is_empty() {
+        return Err(CustomerError::Invalid(faults));
     }
     let (mut after, fields) = change.applied_to(&before);
     if fields.is_empty() {
@@ -216,6 +250,10 @@ fn changed(
     after.version += 1;
     after.changed_at = tx.now();
     queries::update(tx, &after)?;
+    if !change.give_back.is_empty() {
+        following::follow(tx, &[id])?;
+        after = queries::find(tx, id)?.ok_or(CustomerError::NotFound)?;
+    }
     let action = if deactivated {
         Action::CustomerDeactivated
     } else {

@@ -87,6 +87,8 @@ diesel::table! {
         created_at -> DbTs,
         changed_at -> DbTs,
         field_sources -> Text,
+        source_system -> Nullable<Text>,
+        merged_into -> Nullable<DbUuid>,
     }
 }
 
@@ -213,7 +215,7 @@ diesel::table! {
     work_items (id) {
         id -> DbUuid,
         org_id -> DbUuid,
-        tenant_id -> DbUuid,
+        tenant_id -> Nullable<DbUuid>,
         kind -> Text,
         subject_id -> DbUuid,
         due_at -> DbTs,

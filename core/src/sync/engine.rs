@@ -12,7 +12,7 @@ use super::{
     data_sets,
     error::SyncError,
     queries,
-    queue::{self, ClaimedWork, Work, WorkKind},
+    queue::{self, ClaimedWork, Task, Work, WorkKind},
     run::{DataSetState, RunState, SyncRun, Warning},
     runs, status,
     step::{RunContext, Step},
@@ -21,7 +21,7 @@ use crate::{
     access::OrgScope,
     audit::{self, Action},
     consent::{Rejection, RejectionCode},
-    ids::SyncRunId,
+    ids::{SyncRunId, TenantId},
     inventory,
     microsoft::{
         aadsts::MicrosoftError,
@@ -49,7 +49,7 @@ pub(super) struct Engine {
 
 /// What the worker does with the work item afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub enum Outcome {
     /// The item is gone, or belongs to someone else by now.
     Done,
     /// The item is to be tried again later.
@@ -58,9 +58,14 @@ pub(super) enum Outcome {
 
 impl Engine {
     /// Goes on with a run from where its checkpoints are.
-    pub(super) async fn run(&self, work: &ClaimedWork) -> Result<Outcome, StoreError> {
+    pub(super) async fn run(
+        &self,
+        work: &ClaimedWork,
+        tenant: TenantId,
+        run: SyncRunId,
+    ) -> Result<Outcome, StoreError> {
         let scope = OrgScope::for_system(work.org);
-        let Some(context) = self.begin(work, &scope).await? else {
+        let Some(context) = self.begin(work, tenant, run, &scope).await? else {
             return Ok(Outcome::Done);
         };
         let (context, run) = context;
@@ -100,9 +105,11 @@ impl Engine {
     async fn begin(
         &self,
         work: &ClaimedWork,
+        tenant: TenantId,
+        id: SyncRunId,
         scope: &OrgScope,
     ) -> Result<Option<(RunContext, SyncRun)>, StoreError> {
-        let (tenant, id, lease) = (work.tenant, SyncRunId::from_uuid(work.subject), work.lease);
+        let lease = work.lease;
         let loaded = self
             .store
             .write(scope, move |tx| -> Result<_, StoreError> {
@@ -504,9 +511,7 @@ async fn finish(context: &RunContext) -> Result<(), SyncError> {
             if read_mailboxes {
                 let work = Work {
                     org: tx.org(),
-                    tenant,
-                    kind: WorkKind::MailboxPurposes,
-                    subject: tenant.as_uuid(),
+                    task: Task::MailboxPurposes { tenant },
                     due_at: tx.now(),
                 };
                 queue::enqueue(&mut tx.global(), work)?;

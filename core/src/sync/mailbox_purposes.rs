@@ -9,10 +9,11 @@ use super::{
     data_sets::purposes,
     engine::Outcome,
     error::SyncError,
-    queue::{self, ClaimedWork},
+    queue::{self, ClaimedWork, Lease},
 };
 use crate::{
     access::OrgScope,
+    ids::TenantId,
     inventory::{self, ObjectKind, documents::Mailbox},
     microsoft::{graph::GraphClient, graph_error::GraphError, meter::Meter},
     store::{Store, StoreError},
@@ -29,9 +30,10 @@ pub(super) async fn pass(
     store: &Store,
     graph: &GraphClient,
     work: &ClaimedWork,
+    tenant: TenantId,
 ) -> Result<Outcome, StoreError> {
     let scope = OrgScope::for_system(work.org);
-    match fill(store, graph, work, &scope).await {
+    match fill(store, graph, work.lease, tenant, &scope).await {
         Ok(()) => {}
         Err(SyncError::LeaseLost) => return Ok(Outcome::Done),
         Err(SyncError::Store(error)) => return Err(error),
@@ -39,7 +41,7 @@ pub(super) async fn pass(
             return Ok(Outcome::Later);
         }
         Err(error) => {
-            tracing::info!(%error, tenantId = %work.tenant, "kinds of mailboxes stay unknown until the next sync");
+            tracing::info!(%error, tenantId = %tenant, "kinds of mailboxes stay unknown until the next sync");
         }
     }
     let finished = work.clone();
@@ -57,10 +59,10 @@ fn is_passing(error: &SyncError) -> bool {
 async fn fill(
     store: &Store,
     graph: &GraphClient,
-    work: &ClaimedWork,
+    lease: Lease,
+    tenant: TenantId,
     scope: &OrgScope,
 ) -> Result<(), SyncError> {
-    let (tenant, lease) = (work.tenant, work.lease);
     let Some(connection) = store
         .read(scope, move |tx| tenants::load_connection(tx, tenant))
         .await?

@@ -22,7 +22,8 @@ mod turns;
 mod worker;
 
 pub use self::{
+    engine::Outcome,
     feed::{FeedPosition, News, StatusFeed},
     service::{RunPage, Status, SyncRequestError, SyncService},
-    worker::{WakeUp, Worker},
+    worker::{PsaEngine, WakeUp, Worker},
 };

@@ -12,14 +12,14 @@ use super::{
     turns::{Slots, Turn, turns},
 };
 use crate::{
-    ids::{OrgId, TenantId, WorkItemId},
+    ids::{ConnectionId, OrgId, PsaConnectionId, SyncRunId, TenantId, WorkItemId},
     store::{Global, StoreError, dialect, types::StoredUuid},
 };
 
 /// How long a claim holds without renewal, in seconds of database time.
 pub(crate) const LEASE_SECONDS: i32 = 15;
 
-/// What a piece of work is.
+/// What a piece of work is, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WorkKind {
     /// Prove a connection whose consent Microsoft may still be spreading. Subject: the connection.
@@ -28,6 +28,10 @@ pub enum WorkKind {
     Sync,
     /// Ask for the kind of each mailbox, after a run. Subject: the tenant.
     MailboxPurposes,
+    /// Bring customers from a PSA when it is time to. Subject: the connection to it.
+    CustomerSync,
+    /// Keep tickets at a PSA. Subject: the connection to it.
+    Tickets,
 }
 
 impl WorkKind {
@@ -37,6 +41,8 @@ impl WorkKind {
             Self::Proof => "proof",
             Self::Sync => "sync",
             Self::MailboxPurposes => "mailboxPurposes",
+            Self::CustomerSync => "customerSync",
+            Self::Tickets => "tickets",
         }
     }
 
@@ -45,7 +51,104 @@ impl WorkKind {
             "proof" => Ok(Self::Proof),
             "sync" => Ok(Self::Sync),
             "mailboxPurposes" => Ok(Self::MailboxPurposes),
+            "customerSync" => Ok(Self::CustomerSync),
+            "tickets" => Ok(Self::Tickets),
             _ => Err(UnknownWord),
+        }
+    }
+}
+
+/// A piece of work with what it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// Prove a connection.
+    Proof {
+        /// The tenant.
+        tenant: TenantId,
+        /// The connection to prove.
+        connection: ConnectionId,
+    },
+    /// Go on with a sync run.
+    Sync {
+        /// The tenant.
+        tenant: TenantId,
+        /// The run.
+        run: SyncRunId,
+    },
+    /// Ask for the kind of each mailbox.
+    MailboxPurposes {
+        /// The tenant.
+        tenant: TenantId,
+    },
+    /// Bring customers from a PSA when it is time to. One for each connection, for as long as it is there.
+    CustomerSync {
+        /// The connection to the PSA.
+        connection: PsaConnectionId,
+    },
+    /// Keep tickets at a PSA.
+    Tickets {
+        /// The connection to the PSA.
+        connection: PsaConnectionId,
+    },
+}
+
+impl Task {
+    /// The word for it.
+    pub const fn kind(self) -> WorkKind {
+        match self {
+            Self::Proof { .. } => WorkKind::Proof,
+            Self::Sync { .. } => WorkKind::Sync,
+            Self::MailboxPurposes { .. } => WorkKind::MailboxPurposes,
+            Self::CustomerSync { .. } => WorkKind::CustomerSync,
+            Self::Tickets { .. } => WorkKind::Tickets,
+        }
+    }
+
+    /// The tenant it is for, if it is about one.
+    pub const fn tenant(self) -> Option<TenantId> {
+        match self {
+            Self::Proof { tenant, .. }
+            | Self::Sync { tenant, .. }
+            | Self::MailboxPurposes { tenant } => Some(tenant),
+            Self::CustomerSync { .. } | Self::Tickets { .. } => None,
+        }
+    }
+
+    /// What there is one piece of work about, of each kind.
+    pub const fn subject(self) -> Uuid {
+        match self {
+            Self::Proof { connection, .. } => connection.as_uuid(),
+            Self::Sync { run, .. } => run.as_uuid(),
+            Self::MailboxPurposes { tenant } => tenant.as_uuid(),
+            Self::CustomerSync { connection } | Self::Tickets { connection } => {
+                connection.as_uuid()
+            }
+        }
+    }
+
+    /// What the database says it is.
+    fn stored(kind: &str, tenant: Option<TenantId>, subject: Uuid) -> Result<Self, StoreError> {
+        let corrupt = StoreError::Corrupt {
+            what: "kind of work",
+        };
+        let Ok(kind) = WorkKind::parse(kind) else {
+            return Err(corrupt);
+        };
+        let psa = PsaConnectionId::from_uuid(subject);
+        match (kind, tenant) {
+            (WorkKind::Proof, Some(tenant)) => Ok(Self::Proof {
+                tenant,
+                connection: ConnectionId::from_uuid(subject),
+            }),
+            (WorkKind::Sync, Some(tenant)) => Ok(Self::Sync {
+                tenant,
+                run: SyncRunId::from_uuid(subject),
+            }),
+            (WorkKind::MailboxPurposes, Some(tenant)) => Ok(Self::MailboxPurposes { tenant }),
+            (WorkKind::CustomerSync, None) => Ok(Self::CustomerSync { connection: psa }),
+            (WorkKind::Tickets, None) => Ok(Self::Tickets { connection: psa }),
+            (WorkKind::Proof | WorkKind::Sync | WorkKind::MailboxPurposes, None)
+            | (WorkKind::CustomerSync | WorkKind::Tickets, Some(_)) => Err(corrupt),
         }
     }
 }
@@ -55,12 +158,8 @@ impl WorkKind {
 pub struct Work {
     /// The organisation it is for.
     pub org: OrgId,
-    /// The tenant it is for.
-    pub tenant: TenantId,
     /// What to do.
-    pub kind: WorkKind,
-    /// The connection, run or tenant it is about.
-    pub subject: Uuid,
+    pub task: Task,
     /// Not before.
     pub due_at: DateTime<Utc>,
 }
@@ -72,12 +171,8 @@ pub struct ClaimedWork {
     pub lease: Lease,
     /// The organisation it is for.
     pub org: OrgId,
-    /// The tenant it is for.
-    pub tenant: TenantId,
     /// What to do.
-    pub kind: WorkKind,
-    /// The connection, run or tenant it is about.
-    pub subject: Uuid,
+    pub task: Task,
     /// Which claim this is since the work last moved on, from 1.
     pub attempt: i32,
     /// When it was due: moves when the same work is wanted once more meanwhile.
@@ -115,7 +210,7 @@ impl Lease {
     }
 
     /// Whether the lease is held at this moment, where losing it is no failure.
-    pub(super) fn is_held(&self, tx: &mut Global<'_>) -> Result<bool, StoreError> {
+    pub(crate) fn is_held(&self, tx: &mut Global<'_>) -> Result<bool, StoreError> {
         dialect::lease_is_held(tx, self.item, self.fence)
     }
 
@@ -134,9 +229,9 @@ pub fn enqueue(tx: &mut Global<'_>, work: Work) -> Result<(), StoreError> {
     let row = dialect::NewWork {
         id: WorkItemId::from_uuid(Uuid::now_v7()),
         org: work.org,
-        tenant: work.tenant,
-        kind: work.kind.as_str(),
-        subject: StoredUuid(work.subject),
+        tenant: work.task.tenant(),
+        kind: work.task.kind().as_str(),
+        subject: StoredUuid(work.task.subject()),
         delay_ms: delay_ms(tx, work.due_at),
     };
     dialect::enqueue(tx, &row)
@@ -161,6 +256,25 @@ pub(crate) fn finish(tx: &mut Global<'_>, work: &ClaimedWork) -> Result<(), Stor
     release(tx, work.lease, now)
 }
 
+/// Gives permanent work back once it is done for now: due at `next`, with no failure counted against it.
+/// Work that was wanted once more while it was done is due at once.
+pub(crate) fn rest(
+    tx: &mut Global<'_>,
+    work: &ClaimedWork,
+    next: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let lease = work.lease;
+    super::queries::forget_attempts(tx, lease.item, lease.fence)?;
+    let wanted_again = super::queries::is_wanted_again(tx, work)?;
+    let due_at = if wanted_again { tx.now() } else { next };
+    release(tx, lease, due_at)
+}
+
+/// The work moved on: its failures so far do not count against it.
+pub(crate) fn forget_attempts(tx: &mut Global<'_>, lease: Lease) -> Result<(), StoreError> {
+    super::queries::forget_attempts(tx, lease.item, lease.fence)
+}
+
 /// How far a moment is from this transaction's. The queue itself goes by the database's clock, which
 /// all processes share (R6).
 fn delay_ms(tx: &Global<'_>, due_at: DateTime<Utc>) -> i64 {
@@ -183,7 +297,7 @@ pub fn remove_for_tenant(
 
 /// Whether a claim by this worker would find something.
 pub(crate) fn is_anything_due(tx: &mut Global<'_>, worker: Slots) -> Result<bool, StoreError> {
-    let work = dialect::work_of_organizations(tx, StoredUuid(worker.owner))?;
+    let work = dialect::work_of_organizations(tx, StoredUuid(worker.owner), worker.able)?;
     Ok(!turns(&work, worker.slots).is_empty())
 }
 
@@ -199,21 +313,17 @@ pub(crate) fn claim_next(
     worker: Slots,
 ) -> Result<Option<ClaimedWork>, StoreError> {
     let owner = StoredUuid(worker.owner);
-    let work = dialect::work_of_organizations(tx, owner)?;
+    let able = worker.able;
+    let work = dialect::work_of_organizations(tx, owner, able)?;
     for Turn { org, urgency } in turns(&work, worker.slots) {
-        if let Some(claimed) = dialect::claim(tx, org, urgency, owner, LEASE_SECONDS)? {
-            let kind = WorkKind::parse(&claimed.kind).or(Err(StoreError::Corrupt {
-                what: "kind of work",
-            }))?;
+        if let Some(claimed) = dialect::claim(tx, (org, urgency), able, owner, LEASE_SECONDS)? {
             return Ok(Some(ClaimedWork {
                 lease: Lease {
                     item: claimed.id,
                     fence: claimed.fence,
                 },
                 org: claimed.org_id,
-                tenant: claimed.tenant_id,
-                kind,
-                subject: claimed.subject_id.0,
+                task: Task::stored(&claimed.kind, claimed.tenant_id, claimed.subject_id.0)?,
                 attempt: claimed.attempts,
                 due_at: claimed.due_at.0,
             }));

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     queries,
-    queue::{self, Work, WorkKind},
+    queue::{self, Task, Work, WorkKind},
     run::{DataSetState, RunKind, RunState, Warning},
     status,
 };
@@ -45,9 +45,7 @@ pub fn queue_run(
     queries::insert_run(tx, id, tenant, kind, &data_sets)?;
     let work = Work {
         org: tx.org(),
-        tenant,
-        kind: WorkKind::Sync,
-        subject: id.as_uuid(),
+        task: Task::Sync { tenant, run: id },
         due_at: tx.now(),
     };
     queue::enqueue(&mut tx.global(), work)?;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     ids::OrgId,
-    store::dialect::{OrgWork, Urgency},
+    store::dialect::{Able, OrgWork, Urgency},
 };
 
 /// After this long, work that yields does not yield any more: it is done last, not never.
@@ -21,6 +21,8 @@ pub(crate) struct Slots {
     pub(crate) owner: Uuid,
     /// How many pieces of work it does at a time.
     pub(crate) slots: usize,
+    /// Which work it can do.
+    pub(crate) able: Able,
 }
 
 /// Something that may be claimed.
@@ -66,7 +68,7 @@ pub(crate) fn turns(work: &[OrgWork], slots: usize) -> Vec<Turn> {
         .collect()
 }
 
-/// How many slots one organisation may fill while others have tenants: three quarters, rounded so that
+/// How many slots one organisation may fill while others have tenants or a PSA: three quarters, rounded so that
 /// one slot stays free for the others, and never none.
 fn share(slots: usize) -> usize {
     let kept = (slots / 4).max(1);

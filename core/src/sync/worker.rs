@@ -1,6 +1,6 @@
 //! The loop that claims work, gives each piece a task of its own, and keeps its lease alive.
 //!
-//! Knows nothing of Microsoft Graph. A panic in one piece of work is its own: the others go on, and
+//! Knows nothing of Microsoft Graph or of PSAs. A panic in one piece of work is its own: the others go on, and
 //! the piece is tried again by a later claim.
 
 use std::{
@@ -12,6 +12,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
+use futures_util::future::BoxFuture;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     time::Instant,
@@ -21,14 +22,13 @@ use uuid::Uuid;
 use super::{
     engine::{Engine, Outcome},
     mailbox_purposes,
-    queue::{self, ClaimedWork, LeaseError, WorkKind},
+    queue::{self, ClaimedWork, LeaseError, Task},
     turns::Slots,
 };
 use crate::{
     consent::{ProofStep, Prover},
-    ids::ConnectionId,
     microsoft::graph::GraphClient,
-    store::{Store, StoreError},
+    store::{Store, StoreError, dialect::Able},
 };
 
 /// How often the queue is looked at without a hint that something is in it.
@@ -56,11 +56,37 @@ impl WakeUp {
     }
 }
 
+/// Does the work of one kind that concerns a connection to a PSA.
+pub trait PsaEngine: Send + Sync {
+    /// One piece of it, from its claim until it is given back or done. [`Outcome::Done`]: the engine has
+    /// released or ended it itself.
+    fn work<'a>(&'a self, work: &'a ClaimedWork) -> BoxFuture<'a, Result<Outcome, StoreError>>;
+}
+
+/// What a worker does the work with. What it has no engine for it leaves to others.
+#[derive(Clone)]
+struct Engines {
+    store: Store,
+    tenants: Option<TenantEngines>,
+    psa: Option<PsaEngines>,
+}
+
+#[derive(Clone)]
+struct TenantEngines {
+    engine: Engine,
+    prover: Prover,
+}
+
+#[derive(Clone)]
+struct PsaEngines {
+    customers: Arc<dyn PsaEngine>,
+    tickets: Arc<dyn PsaEngine>,
+}
+
 /// Works through the queue.
 pub struct Worker {
     store: Store,
-    engine: Engine,
-    prover: Prover,
+    engines: Engines,
     wake: WakeUp,
     free: Arc<Semaphore>,
     slots: Slots,
@@ -78,31 +104,56 @@ struct Claim {
 }
 
 impl Worker {
-    /// A worker that does `slots` pieces of work at a time.
-    pub fn new(
-        store: Store,
-        graph: GraphClient,
-        prover: Prover,
-        wake: WakeUp,
-        slots: usize,
-    ) -> Self {
-        let engine = Engine {
+    /// A worker that does `slots` pieces of work at a time, of the kinds that it is made able to do.
+    pub fn new(store: Store, wake: WakeUp, slots: usize) -> Self {
+        let engines = Engines {
             store: store.clone(),
-            graph,
+            tenants: None,
+            psa: None,
         };
         Self {
             store,
-            engine,
-            prover,
+            engines,
             wake,
             free: Arc::new(Semaphore::new(slots)),
             slots: Slots {
                 owner: Uuid::now_v7(),
                 slots,
+                able: Able {
+                    tenants: false,
+                    psa: false,
+                },
             },
             look: LOOK,
             is_failing: AtomicBool::new(false),
         }
+    }
+
+    /// The same, also proving and syncing tenants.
+    #[must_use]
+    pub fn syncing_tenants(mut self, graph: GraphClient, prover: Prover) -> Self {
+        let engine = Engine {
+            store: self.store.clone(),
+            graph,
+        };
+        self.engines.tenants = Some(TenantEngines { engine, prover });
+        self.slots.able.tenants = true;
+        self
+    }
+
+    /// The same, also bringing customers from PSAs and keeping tickets there.
+    #[must_use]
+    pub fn serving_psa(
+        mut self,
+        customers: impl PsaEngine + 'static,
+        tickets: impl PsaEngine + 'static,
+    ) -> Self {
+        self.engines.psa = Some(PsaEngines {
+            customers: Arc::new(customers),
+            tickets: Arc::new(tickets),
+        });
+        self.slots.able.psa = true;
+        self
     }
 
     /// The same, looking for work this often when nobody wakes it.
@@ -181,11 +232,9 @@ impl Worker {
 
     /// One piece of work, as long as its lease holds.
     async fn work_on(&self, work: ClaimedWork, claimed: Instant, mut stop: watch::Receiver<bool>) {
-        let engine = self.engine.clone();
-        let prover = self.prover.clone();
-        let store = self.store.clone();
+        let engines = self.engines.clone();
         let its = work.clone();
-        let mut task = tokio::spawn(async move { perform(&store, &engine, &prover, &its).await });
+        let mut task = tokio::spawn(async move { perform(&engines, &its).await });
         let outcome = tokio::select! {
             joined = &mut task => joined,
             () = self.keep_alive(&work, claimed) => {
@@ -201,11 +250,11 @@ impl Worker {
             Ok(Ok(Outcome::Done)) => Ok(()),
             Ok(Ok(Outcome::Later)) => self.release(&work, wait(work.attempt)).await,
             Ok(Err(error)) => {
-                tracing::warn!(%error, kind = work.kind.as_str(), tenantId = %work.tenant, "work failed and is tried again");
+                tracing::warn!(%error, kind = work.task.kind().as_str(), tenantId = tenant_of(&work), subject = %work.task.subject(), "work failed and is tried again");
                 self.release(&work, wait(work.attempt)).await
             }
             Err(ended) if ended.is_panic() => {
-                tracing::error!(kind = work.kind.as_str(), tenantId = %work.tenant, "work panicked and is tried again");
+                tracing::error!(kind = work.task.kind().as_str(), tenantId = tenant_of(&work), subject = %work.task.subject(), "work panicked and is tried again");
                 self.release(&work, wait(work.attempt)).await
             }
             Err(_aborted) => self.release(&work, 0).await,
@@ -231,7 +280,7 @@ impl Worker {
                     tracing::warn!(%error, "a lease could not be renewed");
                 }
                 Err(_elapsed) => {
-                    tracing::warn!(kind = work.kind.as_str(), tenantId = %work.tenant, "work is left alone: its lease could not be renewed in time");
+                    tracing::warn!(kind = work.task.kind().as_str(), tenantId = tenant_of(work), subject = %work.task.subject(), "work is left alone: its lease could not be renewed in time");
                     return;
                 }
             }
@@ -265,20 +314,31 @@ fn wait(attempt: i32) -> i64 {
         .min(LONGEST_WAIT)
 }
 
-async fn perform(
-    store: &Store,
-    engine: &Engine,
-    prover: &Prover,
-    work: &ClaimedWork,
-) -> Result<Outcome, StoreError> {
-    match work.kind {
-        WorkKind::Sync => Box::pin(engine.run(work)).await,
-        WorkKind::MailboxPurposes => {
-            Box::pin(mailbox_purposes::pass(store, &engine.graph, work)).await
+/// The tenant, where the work is about one, for the log.
+fn tenant_of(work: &ClaimedWork) -> Option<impl tracing::Value> {
+    work.task.tenant().map(tracing::field::display)
+}
+
+async fn perform(engines: &Engines, work: &ClaimedWork) -> Result<Outcome, StoreError> {
+    let store = &engines.store;
+    match (work.task, &engines.tenants, &engines.psa) {
+        (Task::Sync { tenant, run }, Some(with), _) => {
+            Box::pin(with.engine.run(work, tenant, run)).await
         }
-        WorkKind::Proof => {
-            let connection = ConnectionId::from_uuid(work.subject);
-            match Box::pin(prover.attempt(work.org, work.tenant, connection, work.lease)).await? {
+        (Task::MailboxPurposes { tenant }, Some(with), _) => {
+            Box::pin(mailbox_purposes::pass(
+                store,
+                &with.engine.graph,
+                work,
+                tenant,
+            ))
+            .await
+        }
+        (Task::Proof { tenant, connection }, Some(with), _) => {
+            let attempt = with
+                .prover
+                .attempt(work.org, tenant, connection, work.lease);
+            match Box::pin(attempt).await? {
                 ProofStep::Done => Ok(Outcome::Done),
                 ProofStep::TryAgainAt(due_at) => {
                     let lease = work.lease;
@@ -289,6 +349,11 @@ async fn perform(
                 }
             }
         }
+        (Task::CustomerSync { .. }, _, Some(with)) => with.customers.work(work).await,
+        (Task::Tickets { .. }, _, Some(with)) => with.tickets.work(work).await,
+        // No claim takes what there is no engine for: the next one takes it.
+        (Task::Sync { .. } | Task::MailboxPurposes { .. } | Task::Proof { .. }, None, _)
+        | (Task::CustomerSync { .. } | Task::Tickets { .. }, _, None) => Ok(Outcome::Later),
     }
 }
 

@@ -29,5 +29,5 @@ pub(crate) use self::{
         ConnectStarted, ConnectWish, Connected, is_read_through, note_connect_started,
         note_connected, note_missing_permission,
     },
-    queries::{connection_to_prove, exists, find, load_connection},
+    queries::{connection_to_prove, exists, find, load_connection, move_to_customer},
 };

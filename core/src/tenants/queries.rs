@@ -535,6 +535,28 @@ pub(super) fn set_personal(tx: &mut Scoped<'_>, changed: &Tenant) -> Result<(), 
     Ok(())
 }
 
+/// Puts all tenants of a customer on another one; which they were, by id.
+pub(crate) fn move_to_customer(
+    tx: &mut Scoped<'_>,
+    from: CustomerId,
+    to: CustomerId,
+) -> Result<Vec<TenantId>, StoreError> {
+    let org = tx.org();
+    let mut moved: Vec<TenantId> = on_conn!(tx.conn, |c| diesel::update(
+        tenants::table
+            .filter(tenants::org_id.eq(org))
+            .filter(tenants::customer_id.eq(from))
+    )
+    .set((
+        tenants::customer_id.eq(Some(to)),
+        tenants::version.eq(tenants::version + 1),
+    ))
+    .returning(tenants::tenant_id)
+    .get_results(c))?;
+    moved.sort_unstable();
+    Ok(moved)
+}
+
 /// Marks a locked tenant revoked. False: it is already.
 pub(super) fn set_revoked(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<bool, StoreError> {
     let org = tx.org();

@@ -12,13 +12,8 @@ on_both_databases! {
     async fn a_proof_wakes_the_worker_of_its_process(backend: Backend) {
         let world = &World::new(backend).await;
         world.add_tenant(CONTOSO);
-        let worker = Worker::new(
-            world.store.clone(),
-            world.graph.clone(),
-            world.prover_waiting(Duration::ZERO),
-            world.wake.clone(),
-            2,
-        );
+        let worker = Worker::new(world.store.clone(), world.wake.clone(), 2)
+            .syncing_tenants(world.graph.clone(), world.prover_waiting(Duration::ZERO));
         // By itself it would look into the queue, which is empty now, once more in an hour.
         let (stop, stopped) = watch::channel(false);
         let running = tokio::spawn(worker.looking_every(Duration::from_secs(3_600)).run(stopped));

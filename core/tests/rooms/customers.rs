@@ -43,7 +43,12 @@ async fn actions(db: &TestStore, scope: &OrgScope) -> Vec<String> {
 }
 
 /// Maps a tenant to a customer, past the room that does so.
-fn map_tenant(db: &TestStore, scope: &OrgScope, customer: CustomerId, status: &str) -> TenantId {
+pub fn map_tenant(
+    db: &TestStore,
+    scope: &OrgScope,
+    customer: CustomerId,
+    status: &str,
+) -> TenantId {
     let tenant = Uuid::new_v4();
     let raw = db.raw();
     let now = raw.now();

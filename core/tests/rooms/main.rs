@@ -8,6 +8,7 @@
 
 mod audit;
 mod budgets;
+mod customer_sync;
 mod customers;
 #[path = "../support/fake_adapter.rs"]
 mod fake_adapter;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tenantry_core::{
     access::OrgScope,
-    ids::{OrgId, TenantId},
+    ids::{OrgId, SyncRunId, TenantId},
     store::{ChangedStatuses, Global, Store, StoreError},
     sync::{
-        queue::{self, Work, WorkKind},
+        queue::{self, Task, Work},
         status,
     },
 };
@@ -107,14 +107,12 @@ async fn a_worker_of_another_process_is_woken_by_work_that_is_due_and_not_by_lat
         let org = scope.org();
         let body = move |tx: &mut Global<'_>| -> Result<(), StoreError> {
             let due_at = tx.now() + chrono::TimeDelta::seconds(seconds);
-            let subject = Uuid::now_v7();
+            let run = SyncRunId::from_uuid(Uuid::now_v7());
             queue::enqueue(
                 tx,
                 Work {
                     org,
-                    tenant,
-                    kind: WorkKind::Sync,
-                    subject,
+                    task: Task::Sync { tenant, run },
                     due_at,
                 },
             )

@@ -4,6 +4,7 @@
 
 pub(super) mod notices;
 mod postgres;
+pub(crate) mod psa;
 mod sqlite;
 
 use std::borrow::Cow;
@@ -54,8 +55,8 @@ pub(crate) struct Claimed {
     pub(crate) id: WorkItemId,
     #[diesel(sql_type = super::types::DbUuid)]
     pub(crate) org_id: OrgId,
-    #[diesel(sql_type = super::types::DbUuid)]
-    pub(crate) tenant_id: TenantId,
+    #[diesel(sql_type = diesel::sql_types::Nullable<super::types::DbUuid>)]
+    pub(crate) tenant_id: Option<TenantId>,
     #[diesel(sql_type = diesel::sql_types::Text)]
     pub(crate) kind: String,
     #[diesel(sql_type = super::types::DbUuid)]
@@ -179,7 +180,7 @@ fn all_storable<T: Clone>(rows: &[T], mended: impl Fn(&T) -> Option<T>) -> Cow<'
 /// Whether work is of the kind that yields to what people wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// Proofs and syncs.
+    /// Proofs and syncs, and what is done for a PSA.
     Pressing,
     /// Passes for the kind of each mailbox.
     Yielding,
@@ -195,6 +196,27 @@ impl Urgency {
     }
 }
 
+/// Which work a worker can do: it claims no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Able {
+    /// Work about tenants.
+    pub(crate) tenants: bool,
+    /// Work about connections to PSAs.
+    pub(crate) psa: bool,
+}
+
+impl Able {
+    /// The condition on `work_items`.
+    const fn condition(self) -> &'static str {
+        match (self.tenants, self.psa) {
+            (true, true) => "true",
+            (true, false) => "kind NOT IN ('customerSync', 'tickets')",
+            (false, true) => "kind IN ('customerSync', 'tickets')",
+            (false, false) => "false",
+        }
+    }
+}
+
 /// What the queue holds of one organisation at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, diesel::QueryableByName)]
 pub(crate) struct OrgWork {
@@ -206,7 +228,7 @@ pub(crate) struct OrgWork {
     /// Those of them that the asking worker holds.
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub(crate) held_here: i64,
-    /// Whether the organisation holds a tenant.
+    /// Whether the organisation holds a tenant or a connection to a PSA.
     #[diesel(sql_type = diesel::sql_types::Bool)]
     pub(crate) has_tenants: bool,
     /// For how long its oldest free pressing work has been due, in milliseconds; null without any.
@@ -222,24 +244,25 @@ pub(crate) struct OrgWork {
 pub(crate) fn work_of_organizations(
     tx: &mut Global<'_>,
     owner: StoredUuid,
+    able: Able,
 ) -> Result<Vec<OrgWork>, StoreError> {
     match &mut tx.conn {
-        Conn::Sqlite(conn) => sqlite::work_of_organizations(conn, owner),
-        Conn::Postgres(conn) => postgres::work_of_organizations(conn, owner),
+        Conn::Sqlite(conn) => sqlite::work_of_organizations(conn, owner, able),
+        Conn::Postgres(conn) => postgres::work_of_organizations(conn, owner, able),
     }
 }
 
 /// Takes the oldest due and free work of an organisation for `lease_seconds` of database time.
 pub(crate) fn claim(
     tx: &mut Global<'_>,
-    org: OrgId,
-    urgency: Urgency,
+    turn: (OrgId, Urgency),
+    able: Able,
     owner: StoredUuid,
     lease_seconds: i32,
 ) -> Result<Option<Claimed>, StoreError> {
     match &mut tx.conn {
-        Conn::Sqlite(conn) => sqlite::claim(conn, org, urgency, owner, lease_seconds),
-        Conn::Postgres(conn) => postgres::claim(conn, org, urgency, owner, lease_seconds),
+        Conn::Sqlite(conn) => sqlite::claim(conn, turn, able, owner, lease_seconds),
+        Conn::Postgres(conn) => postgres::claim(conn, turn, able, owner, lease_seconds),
     }
 }
 
@@ -248,7 +271,7 @@ pub(crate) fn claim(
 pub(crate) struct NewWork {
     pub(crate) id: WorkItemId,
     pub(crate) org: OrgId,
-    pub(crate) tenant: TenantId,
+    pub(crate) tenant: Option<TenantId>,
     pub(crate) kind: &'static str,
     pub(crate) subject: StoredUuid,
     /// From the database's present moment.

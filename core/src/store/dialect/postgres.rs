@@ -6,8 +6,8 @@ use diesel::{
 };
 
 use super::{
-    Claimed, FoundObject, Hold, MemberRow, Moment, NewWork, ObjectRow, OrgWork, Target, Urgency,
-    notices,
+    Able, Claimed, FoundObject, Hold, MemberRow, Moment, NewWork, ObjectRow, OrgWork, Target,
+    Urgency, notices,
 };
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
@@ -129,31 +129,32 @@ pub(super) fn upsert_members(
 }
 
 /// For how long the oldest free work of an organisation has been due.
-macro_rules! due_for {
-    ($condition:literal) => {
-        concat!(
-            "(SELECT (extract(epoch FROM now() - due_at) * 1000)::bigint FROM work_items \
-              WHERE org_id = organizations.id AND ",
-            $condition,
-            " AND due_at <= now() AND (lease_until IS NULL OR lease_until < now()) \
-              ORDER BY due_at LIMIT 1)"
-        )
-    };
+fn due_for(urgency: Urgency, able: Able) -> String {
+    let (condition, doable) = (urgency.condition(), able.condition());
+    format!(
+        "(SELECT (extract(epoch FROM now() - due_at) * 1000)::bigint FROM work_items \
+          WHERE org_id = organizations.id AND {condition} AND {doable} \
+          AND due_at <= now() AND (lease_until IS NULL OR lease_until < now()) \
+          ORDER BY due_at LIMIT 1)"
+    )
 }
 
 pub(super) fn work_of_organizations(
     conn: &mut PgConnection,
     owner: StoredUuid,
+    able: Able,
 ) -> Result<Vec<OrgWork>, StoreError> {
+    let pressing = due_for(Urgency::Pressing, able);
+    let yielding = due_for(Urgency::Yielding, able);
     // The order makes the planner use the index, whose first hit decides, where EXISTS reads the table.
-    Ok(sql_query(concat!(
+    Ok(sql_query(format!(
         "SELECT id AS org_id, held.everywhere AS held, held.here AS held_here, \
             coalesce((SELECT org_id FROM tenant_claims WHERE org_id >= organizations.id \
-              ORDER BY org_id LIMIT 1) = organizations.id, false) AS has_tenants, ",
-        due_for!("kind <> 'mailboxPurposes'"),
-        " AS pressing_ms, ",
-        due_for!("kind = 'mailboxPurposes'"),
-        " AS yielding_ms \
+              ORDER BY org_id LIMIT 1) = organizations.id, false) \
+            OR coalesce((SELECT org_id FROM work_items WHERE kind = 'customerSync' \
+              AND org_id >= organizations.id ORDER BY org_id LIMIT 1) = organizations.id, false) \
+              AS has_tenants, \
+            {pressing} AS pressing_ms, {yielding} AS yielding_ms \
          FROM organizations CROSS JOIN LATERAL ( \
             SELECT count(*) AS everywhere, count(*) FILTER (WHERE lease_owner = $1) AS here \
             FROM work_items WHERE org_id = organizations.id AND lease_until >= now()) AS held \
@@ -165,19 +166,20 @@ pub(super) fn work_of_organizations(
 
 pub(super) fn claim(
     conn: &mut PgConnection,
-    org: OrgId,
-    urgency: Urgency,
+    (org, urgency): (OrgId, Urgency),
+    able: Able,
     owner: StoredUuid,
     lease_seconds: i32,
 ) -> Result<Option<Claimed>, StoreError> {
     Ok(sql_query(format!(
         "UPDATE work_items SET lease_owner = $1, lease_until = now() + make_interval(secs => $2), \
             fence = fence + 1, attempts = attempts + 1 \
-         WHERE id = (SELECT id FROM work_items WHERE org_id = $3 AND {} AND due_at <= now() \
+         WHERE id = (SELECT id FROM work_items WHERE org_id = $3 AND {} AND {} AND due_at <= now() \
             AND (lease_until IS NULL OR lease_until < now()) \
             ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) \
          RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts, due_at",
-        urgency.condition()
+        urgency.condition(),
+        able.condition()
     ))
     .bind::<DbUuid, _>(owner)
     .bind::<Integer, _>(lease_seconds)
@@ -194,7 +196,7 @@ pub(super) fn enqueue(conn: &mut PgConnection, work: &NewWork) -> Result<(), Sto
     )
     .bind::<DbUuid, _>(work.id)
     .bind::<DbUuid, _>(work.org)
-    .bind::<DbUuid, _>(work.tenant)
+    .bind::<Nullable<DbUuid>, _>(work.tenant)
     .bind::<Text, _>(work.kind)
     .bind::<DbUuid, _>(work.subject)
     .bind::<BigInt, _>(work.delay_ms)

@@ -11,7 +11,8 @@ use diesel::{
 };
 
 use super::{
-    Claimed, FoundObject, Hold, MemberRow, Moment, NewWork, ObjectRow, OrgWork, Target, Urgency,
+    Able, Claimed, FoundObject, Hold, MemberRow, Moment, NewWork, ObjectRow, OrgWork, Target,
+    Urgency,
 };
 use crate::{
     ids::{OrgId, TenantId, WorkItemId},
@@ -213,40 +214,33 @@ macro_rules! now {
 }
 
 /// For how long the oldest free work of an organisation has been due.
-macro_rules! due_for {
-    ($condition:literal) => {
-        concat!(
-            "(SELECT (",
-            now!(),
-            " - due_at) / 1000 FROM work_items WHERE org_id = organizations.id AND ",
-            $condition,
-            " AND due_at <= ",
-            now!(),
-            " AND (lease_until IS NULL OR lease_until < ",
-            now!(),
-            ") ORDER BY due_at LIMIT 1)"
-        )
-    };
+fn due_for(urgency: Urgency, able: Able) -> String {
+    let now = now!();
+    let (condition, doable) = (urgency.condition(), able.condition());
+    format!(
+        "(SELECT ({now} - due_at) / 1000 FROM work_items \
+          WHERE org_id = organizations.id AND {condition} AND {doable} AND due_at <= {now} \
+          AND (lease_until IS NULL OR lease_until < {now}) ORDER BY due_at LIMIT 1)"
+    )
 }
 
 pub(super) fn work_of_organizations(
     conn: &mut SqliteConnection,
     owner: StoredUuid,
+    able: Able,
 ) -> Result<Vec<OrgWork>, StoreError> {
-    Ok(sql_query(concat!(
+    let now = now!();
+    let pressing = due_for(Urgency::Pressing, able);
+    let yielding = due_for(Urgency::Yielding, able);
+    Ok(sql_query(format!(
         "SELECT id AS org_id, \
-            (SELECT count(*) FROM work_items WHERE org_id = organizations.id AND lease_until >= ",
-        now!(),
-        ") AS held, \
+            (SELECT count(*) FROM work_items WHERE org_id = organizations.id AND lease_until >= {now}) AS held, \
             (SELECT count(*) FROM work_items WHERE org_id = organizations.id \
-              AND lease_owner = ? AND lease_until >= ",
-        now!(),
-        ") AS held_here, \
-            EXISTS (SELECT 1 FROM tenant_claims WHERE org_id = organizations.id) AS has_tenants, ",
-        due_for!("kind <> 'mailboxPurposes'"),
-        " AS pressing_ms, ",
-        due_for!("kind = 'mailboxPurposes'"),
-        " AS yielding_ms FROM organizations ORDER BY id"
+              AND lease_owner = ? AND lease_until >= {now}) AS held_here, \
+            EXISTS (SELECT 1 FROM tenant_claims WHERE org_id = organizations.id) \
+            OR EXISTS (SELECT 1 FROM work_items WHERE kind = 'customerSync' \
+              AND org_id = organizations.id) AS has_tenants, \
+            {pressing} AS pressing_ms, {yielding} AS yielding_ms FROM organizations ORDER BY id"
     ))
     .bind::<DbUuid, _>(owner)
     .get_results(conn)?)
@@ -254,17 +248,17 @@ pub(super) fn work_of_organizations(
 
 pub(super) fn claim(
     conn: &mut SqliteConnection,
-    org: OrgId,
-    urgency: Urgency,
+    (org, urgency): (OrgId, Urgency),
+    able: Able,
     owner: StoredUuid,
     lease_seconds: i32,
 ) -> Result<Option<Claimed>, StoreError> {
     let now = now!();
-    let condition = urgency.condition();
+    let (condition, doable) = (urgency.condition(), able.condition());
     Ok(sql_query(format!(
         "UPDATE work_items SET lease_owner = ?, lease_until = {now} + ? * 1000000, \
             fence = fence + 1, attempts = attempts + 1 \
-         WHERE id = (SELECT id FROM work_items WHERE org_id = ? AND {condition} AND due_at <= {now} \
+         WHERE id = (SELECT id FROM work_items WHERE org_id = ? AND {condition} AND {doable} AND due_at <= {now} \
             AND (lease_until IS NULL OR lease_until < {now}) ORDER BY due_at, id LIMIT 1) \
          RETURNING id, org_id, tenant_id, kind, subject_id, fence, attempts, due_at"
     ))
@@ -284,7 +278,7 @@ pub(super) fn enqueue(conn: &mut SqliteConnection, work: &NewWork) -> Result<(),
     ))
     .bind::<DbUuid, _>(work.id)
     .bind::<DbUuid, _>(work.org)
-    .bind::<DbUuid, _>(work.tenant)
+    .bind::<Nullable<DbUuid>, _>(work.tenant)
     .bind::<Text, _>(work.kind)
     .bind::<DbUuid, _>(work.subject)
     .bind::<BigInt, _>(work.delay_ms)

@@ -29,6 +29,20 @@ pub(in crate::sync) fn delete_finished_work(
     Ok(rows == 1)
 }
 
+/// Whether somebody wanted this work once more since it was claimed.
+pub(in crate::sync) fn is_wanted_again(
+    tx: &mut Global<'_>,
+    work: &ClaimedWork,
+) -> Result<bool, StoreError> {
+    let due_at: Option<StoredTime> = on_conn!(tx.conn, |c| work_items::table
+        .filter(work_items::id.eq(work.lease.item))
+        .filter(work_items::fence.eq(work.lease.fence))
+        .select(work_items::due_at)
+        .first(c)
+        .optional())?;
+    Ok(due_at.is_some_and(|due_at| due_at.0 != work.due_at))
+}
+
 pub(in crate::sync) fn delete_work(
     tx: &mut Global<'_>,
     kind: WorkKind,

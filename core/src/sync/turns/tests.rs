@@ -10,10 +10,10 @@ use tenantry_tests::{
 use super::*;
 use crate::{
     clock::Clock,
-    ids::TenantId,
+    ids::{PsaConnectionId, TenantId},
     secrets::SecretText,
     store::{DatabaseLocation, Store, StoreError},
-    sync::queue::{self, ClaimedWork, WorkKind},
+    sync::queue::{self, ClaimedWork, Task},
 };
 
 fn org(number: u128) -> OrgId {
@@ -134,7 +134,11 @@ impl Queue {
 
 fn worker(slots: usize) -> Slots {
     let owner = Uuid::now_v7();
-    Slots { owner, slots }
+    let able = Able {
+        tenants: true,
+        psa: true,
+    };
+    Slots { owner, slots, able }
 }
 
 on_both_databases! {
@@ -165,17 +169,60 @@ on_both_databases! {
             .read_global(move |tx| queue::is_anything_due(tx, only))
             .await;
         assert!(!looked.unwrap());
+        let tenant = TenantId::from_uuid(Uuid::new_v4());
+        let task = Task::MailboxPurposes { tenant };
         let work = queue::Work {
             org: org(2),
-            tenant: TenantId::from_uuid(Uuid::new_v4()),
-            kind: WorkKind::MailboxPurposes,
-            subject: Uuid::new_v4(),
+            task,
             due_at: queue.store.clock().now(),
         };
         let put: Result<(), StoreError> = queue.store.global(move |tx| queue::enqueue(tx, work)).await;
         put.unwrap();
         let claimed = queue.claim(only).await.unwrap();
-        assert_eq!((claimed.org, claimed.kind), (org(2), WorkKind::MailboxPurposes));
+        assert_eq!((claimed.org, claimed.task), (org(2), task));
+    }
+
+    async fn a_worker_claims_only_what_it_can_do(backend: Backend) {
+        let queue = Queue::new(backend, &[1, 0]);
+        let connection = PsaConnectionId::from_uuid(Uuid::now_v7());
+        let now = queue.store.clock().now();
+        for (task, due_at) in [
+            (Task::CustomerSync { connection }, now),
+            (Task::Tickets { connection }, now + chrono::TimeDelta::hours(1)),
+        ] {
+            let work = queue::Work { org: org(2), task, due_at };
+            let put: Result<(), StoreError> = queue.store.global(move |tx| queue::enqueue(tx, work)).await;
+            put.unwrap();
+        }
+        let able = |tenants, psa| Slots { able: Able { tenants, psa }, ..worker(4) };
+        assert!(queue.claim(able(false, false)).await.is_none());
+        let only_psa = able(false, true);
+        let claimed = queue.claim(only_psa).await.unwrap();
+        assert_eq!((claimed.org, claimed.task), (org(2), Task::CustomerSync { connection }));
+        assert!(queue.claim(only_psa).await.is_none(), "what is left is a tenant's, or not due");
+        let later = now + chrono::TimeDelta::hours(1);
+        let resting = claimed.clone();
+        let rested: Result<(), StoreError> = queue.store.global(move |tx| queue::rest(tx, &resting, later)).await;
+        rested.unwrap();
+        assert!(queue.claim(only_psa).await.is_none(), "it rests until it is due");
+        assert_eq!(queue.claim(able(true, false)).await.unwrap().org, org(1));
+    }
+
+    async fn r26_an_organization_with_a_psa_only_keeps_a_slot_too(backend: Backend) {
+        let queue = Queue::new(backend, &[30]);
+        let raw = queue.database.raw();
+        let (psa, now) = (raw.uuid(org(2).as_uuid()), raw.now());
+        raw.execute(&format!("INSERT INTO organizations (id, name, created_at) VALUES ({psa}, 'X', {now})"));
+        let only = worker(4);
+        let connection = PsaConnectionId::from_uuid(Uuid::now_v7());
+        let due_at = queue.store.clock().now() + chrono::TimeDelta::hours(1);
+        let work = queue::Work { org: org(2), task: Task::CustomerSync { connection }, due_at };
+        let put: Result<(), StoreError> = queue.store.global(move |tx| queue::enqueue(tx, work)).await;
+        put.unwrap();
+        for _ in 0..3 {
+            assert_eq!(queue.claim(only).await.unwrap().org, org(1));
+        }
+        assert!(queue.claim(only).await.is_none());
     }
 
     async fn r5_claims_at_the_same_time_never_take_the_same_work(backend: Backend) {
@@ -186,7 +233,7 @@ on_both_databases! {
                 let worker = worker(100);
                 let mut mine = Vec::new();
                 for _ in 0..3 {
-                    mine.extend(queue.claim(worker).await.map(|work| work.subject));
+                    mine.extend(queue.claim(worker).await.map(|work| work.task.subject()));
                 }
                 mine
             })
@@ -199,7 +246,7 @@ on_both_databases! {
         assert_eq!(different.len(), all.len());
         // Who loses a race may come back empty-handed and look again.
         while let Some(work) = queue.claim(worker(100)).await {
-            all.push(work.subject);
+            all.push(work.task.subject());
         }
         assert_eq!(all.len(), 60);
         drop(queue.database.raw());
