@@ -18,6 +18,7 @@ pub mod microsoft;
 pub mod names;
 pub mod organizations;
 pub mod outbound;
+pub mod psa;
 #[cfg(test)]
 mod scripted_server;
 pub mod secrets;
