@@ -566,6 +566,8 @@ diesel::table! {
         state -> Text,
         external_id -> Nullable<Text>,
         number -> Nullable<Text>,
+        in_doubt -> Bool,
+        note -> Nullable<Text>,
         summary -> Text,
         description -> Text,
         attempts -> Integer,

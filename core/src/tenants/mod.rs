@@ -7,6 +7,7 @@
 
 mod change;
 pub mod claims;
+mod failing_syncs;
 mod model;
 mod notes;
 mod queries;
@@ -15,8 +16,10 @@ mod service;
 
 pub use self::{
     change::{TenantChange, TenantField, TenantFieldError},
+    failing_syncs::note_failing_syncs,
     model::{
-        AccountType, ConnectionType, ConsentedBy, STALE_AFTER, Tenant, TenantStatus, UnknownWord,
+        AccountType, ConnectionType, ConsentedBy, STALE_AFTER, SYNC_FAILING_AFTER, Tenant,
+        TenantStatus, UnknownWord,
     },
     notes::{
         note_access_lost, note_access_restored, note_completed, note_connection_error,

@@ -304,6 +304,43 @@ pub(super) fn lock(
     Ok(rows == 1)
 }
 
+/// Locks the row of a tenant until the transaction ends, without changing anything about it.
+pub(super) fn hold(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(), StoreError> {
+    let org = tx.org();
+    on_conn!(tx.conn, |c| diesel::update(
+        tenants::table
+            .filter(tenants::org_id.eq(org))
+            .filter(tenants::tenant_id.eq(tenant))
+    )
+    .set(tenants::version.eq(tenants::version))
+    .execute(c))?;
+    Ok(())
+}
+
+/// Working tenants without a completed run since a moment, by id.
+pub(super) fn not_completed_since(
+    tx: &mut Scoped<'_>,
+    since: DateTime<Utc>,
+) -> Result<Vec<TenantId>, StoreError> {
+    let org = tx.org();
+    let since = StoredTime(since);
+    let working = [
+        TenantStatus::Connected.as_str(),
+        TenantStatus::Degraded.as_str(),
+    ];
+    Ok(on_conn!(tx.conn, |c| tenants::table
+        .filter(tenants::org_id.eq(org))
+        .filter(tenants::status.eq_any(working))
+        .filter(
+            tenants::last_completed_at
+                .is_null()
+                .or(tenants::last_completed_at.lt(since))
+        )
+        .order(tenants::tenant_id)
+        .select(tenants::tenant_id)
+        .load(c))?)
+}
+
 /// Gives a tenant that was never proven to another customer and way of connecting.
 pub(super) fn redirect_pending(
     tx: &mut Scoped<'_>,

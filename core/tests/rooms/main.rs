@@ -19,4 +19,5 @@ mod statuses;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
+mod tickets;
 mod turns;
