@@ -17,7 +17,7 @@ use crate::{
     problem::ProblemBody,
     routes::{
         self, Access, Route, audit, connect, customers, docs, health, inventory, links, metrics,
-        openapi, problems, sync, tenants,
+        openapi, problems, psa_tickets, sync, tenants,
     },
 };
 
@@ -53,6 +53,8 @@ const PROBLEM_PAGE: &str = "ProblemPage";
         tenants::get_tenant,
         tenants::update_tenant,
         tenants::revoke_tenant,
+        psa_tickets::list_psa_tickets,
+        psa_tickets::retry_psa_tickets,
         audit::list_audit_events,
         sync::create_sync_run,
         sync::get_sync_status,
@@ -155,6 +157,10 @@ const TAGS: &[(&str, &str)] = &[
     (
         "inventory",
         "What the last sync found, under Microsoft Graph's own names.",
+    ),
+    (
+        "psa",
+        "Connections to PSA systems, and the tickets that are kept there.",
     ),
     (
         "audit",

@@ -13,6 +13,7 @@ pub mod links;
 pub mod metrics;
 pub mod openapi;
 pub mod problems;
+pub mod psa_tickets;
 pub mod sync;
 pub mod tenants;
 
@@ -141,6 +142,8 @@ routes! {
         PATCH tenants::update_tenant: TenantsWrite,
         DELETE tenants::revoke_tenant: TenantsRevoke,
     }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/tickets" { GET psa_tickets::list_psa_tickets: PsaRead }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/tickets/retry" { POST psa_tickets::retry_psa_tickets: PsaWrite }
     "/api/msp-portal/audit-events" { GET audit::list_audit_events: AuditRead }
     "/api/msp-portal/tenants/{tenantId}/sync" { POST sync::create_sync_run: SyncStart }
     "/api/msp-portal/tenants/{tenantId}/sync-status" { GET sync::get_sync_status: TenantsRead }

@@ -15,7 +15,7 @@ use tenantry_core::{
     audit::AuditService, consent::ConsentService, customers::CustomerService,
     idempotency::Idempotency, inventory::InventoryService, microsoft::cloud::Origin,
     organizations::OrganizationService, secrets::SecretText, sync::SyncService,
-    tenants::TenantService,
+    tenants::TenantService, tickets::TicketService,
 };
 
 /// Everything the handlers share.
@@ -48,6 +48,8 @@ pub struct AppState {
     pub sync: SyncService,
     /// What syncs found.
     pub inventory: InventoryService,
+    /// Tickets at PSAs.
+    pub tickets: TicketService,
     /// What is measured.
     pub metrics: Arc<Metrics>,
     /// Whether the process is ready, and why not.

@@ -26,6 +26,7 @@ use tenantry_core::{
     store::{DatabaseLocation, GuardError, MigrationError, OpenError, Store, StoreError},
     sync::{SyncService, WakeUp, Worker},
     tenants::TenantService,
+    tickets::TicketService,
 };
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
@@ -313,6 +314,8 @@ pub struct Services {
     pub sync: SyncService,
     /// What syncs found.
     pub inventory: InventoryService,
+    /// Tickets at PSAs.
+    pub tickets: TicketService,
     /// The audit.
     pub audit: AuditService,
     /// The answers of creating calls.
@@ -395,6 +398,7 @@ pub fn services(
         consent: is_registered.then_some(consent),
         sync: SyncService::new(store.clone(), wake.clone()),
         inventory: InventoryService::new(store.clone(), Arc::new(license_names)),
+        tickets: TicketService::new(store.clone(), wake.clone()),
         audit: AuditService::new(store.clone()),
         idempotency: Idempotency::new(store.clone(), vault.clone()),
         rate_limiter: Arc::new(RateLimiter::per_minute(http.rate_limit)),
@@ -487,6 +491,7 @@ pub fn state(
         audit: services.audit,
         sync: services.sync,
         inventory: services.inventory,
+        tickets: services.tickets,
         metrics: Arc::new(metrics),
         readiness: Readiness {
             store: services.store,
