@@ -160,6 +160,7 @@ diesel::table! {
         upstream_revoked -> Bool,
         version -> BigInt,
         created_at -> DbTs,
+        unread_since -> Nullable<DbTs>,
     }
 }
 

@@ -124,6 +124,7 @@ impl Engine {
                     return Ok(None);
                 }
                 if queries::start_run(tx, tenant, id)? {
+                    tenants::note_run_began(tx, tenant)?;
                     status::refresh(tx, tenant)?;
                     let details = json!({"syncRunId": id, "kind": run.kind.as_str()});
                     audit::record(tx, Action::SyncStarted, Some(tenant), details)?;

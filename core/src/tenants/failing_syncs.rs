@@ -23,8 +23,8 @@ const KINDS: [EventKind; 2] = [EventKind::TenantSyncFailing, EventKind::TenantSy
 pub async fn note_failing_syncs(store: &Store, scope: &OrgScope) -> Result<usize, StoreError> {
     let failing = store
         .read(scope, move |tx| {
-            let since = tx.now() - SYNC_FAILING_AFTER;
-            queries::not_completed_since(tx, since)
+            let moment = tx.now() - SYNC_FAILING_AFTER;
+            queries::unread_since_before(tx, moment)
         })
         .await?;
     let mut told = 0;

@@ -23,14 +23,14 @@ pub use self::{
     },
     notes::{
         note_access_lost, note_access_restored, note_completed, note_connection_error,
-        note_organization,
+        note_organization, note_run_began,
     },
     service::{TenantCursor, TenantFilter, TenantPage, TenantService, TenantsError},
 };
 pub(crate) use self::{
     notes::{
         ConnectStarted, ConnectWish, Connected, is_read_through, note_connect_started,
-        note_connected, note_missing_permission,
+        note_connected, note_missing_permission, note_run_cancelled,
     },
     queries::{connection_to_prove, exists, find, load_connection},
 };

@@ -234,6 +234,8 @@ pub struct Tenant {
     pub connected_at: Option<DateTime<Utc>>,
     /// End of the last completed run.
     pub last_completed_at: Option<DateTime<Utc>>,
+    /// When the first run began since the last one completed; none when nothing was tried since.
+    pub unread_since: Option<DateTime<Utc>>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
     /// Whether Microsoft refuses us too.
@@ -279,11 +281,13 @@ impl Tenant {
         self.status.works() && stays && !self.waits_for_operator()
     }
 
-    /// Whether a tenant that should be read had no completed run for [`SYNC_FAILING_AFTER`], counted from
-    /// the last one or from its last proof, whichever is later.
+    /// Whether a working tenant has been tried to be read for [`SYNC_FAILING_AFTER`] and no run completed. A
+    /// tenant that nobody syncs is old, not failing.
     pub fn is_sync_failing(&self, now: DateTime<Utc>) -> bool {
-        let since = self.last_completed_at.max(self.connected_at);
-        self.status.works() && since.is_some_and(|since| now - since > SYNC_FAILING_AFTER)
+        self.status.works()
+            && self
+                .unread_since
+                .is_some_and(|since| now - since > SYNC_FAILING_AFTER)
     }
 }
 

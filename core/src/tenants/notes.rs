@@ -326,6 +326,17 @@ pub(super) fn rename(
     queries::set_naming(tx, tenant, &after)
 }
 
+/// A worker took a run: until one completes the tenant counts as not read since then.
+pub fn note_run_began(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(), StoreError> {
+    let now = tx.now();
+    queries::set_unread_since(tx, tenant, Some(now))
+}
+
+/// A person ended a run: what was not read then is no failure.
+pub(crate) fn note_run_cancelled(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(), StoreError> {
+    queries::set_unread_since(tx, tenant, None)
+}
+
 /// A run ended at this moment with data complete. The caller refreshes the status with its run.
 pub fn note_completed(
     tx: &mut Scoped<'_>,

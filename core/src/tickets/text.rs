@@ -176,6 +176,7 @@ mod tests {
             notifications: true,
             connected_at: None,
             last_completed_at: None,
+            unread_since: None,
             revoked_at: None,
             upstream_revoked: false,
             version: 1,

@@ -395,6 +395,15 @@ impl<'a> World<'a> {
         noted.unwrap();
     }
 
+    async fn begin_run(&self, tenant: TenantId) {
+        let begun: Result<(), StoreError> = self
+            .db
+            .store
+            .write(&self.scope, move |tx| tenants::note_run_began(tx, tenant))
+            .await;
+        begun.unwrap();
+    }
+
     async fn complete_run(&self, tenant: TenantId) {
         let completed: Result<(), StoreError> = self
             .db
@@ -584,6 +593,7 @@ on_both_databases! {
         let world = World::new(&db).await;
         let problem = json!({"code": "microsoftRefused", "detail": "No.", "action": "Look.", "retryable": false});
         world.connection_error(world.tenant, Some(problem)).await;
+        world.begin_run(world.tenant).await;
         world.look().await;
         db.advance(TimeDelta::hours(25));
         world.look().await;
@@ -611,6 +621,7 @@ on_both_databases! {
         let world = World::new(&db).await;
         let problem = json!({"code": "ownCredentialRejected", "detail": "No.", "action": "Look.", "retryable": false});
         world.connection_error(world.tenant, Some(problem)).await;
+        world.begin_run(world.tenant).await;
         db.advance(TimeDelta::days(2));
         world.look().await;
         assert_eq!(world.psa.calls(), Vec::<&str>::new());
@@ -622,7 +633,12 @@ on_both_databases! {
         let world = World::new(&db).await;
         let look = async || tenants::note_failing_syncs(&db.store, &world.scope).await.unwrap();
         world.complete_run(world.tenant).await;
+        db.advance(TimeDelta::days(3));
+        world.look().await;
+        assert_eq!((world.psa.tickets().len(), look().await), (0, 0), "nobody syncs it");
+        world.begin_run(world.tenant).await;
         db.advance(TimeDelta::hours(23));
+        world.begin_run(world.tenant).await;
         world.look().await;
         assert_eq!((world.psa.tickets().len(), look().await), (0, 0));
         db.advance(TimeDelta::hours(2));
