@@ -1,9 +1,10 @@
-//! What is tidied up once an hour: answers of repeated calls, links of long ago, the counts of keys that
-//! have been silent, and what is left in the database's log of what was erased.
+//! What is tidied up once an hour: answers of repeated calls, links and events of long ago, the counts of keys
+//! that have been silent, and what is left in the database's log of what was erased. Tenants whose syncs fail
+//! are looked for on the way.
 
 use std::time::Duration;
 
-use tenantry_core::{access::OrgScope, consent, store::StoreError};
+use tenantry_core::{access::OrgScope, consent, events, store::StoreError, tenants};
 use tokio::sync::watch;
 
 use crate::wiring::Services;
@@ -26,12 +27,14 @@ pub async fn run(services: Services, mut stop: watch::Receiver<bool>) {
 async fn tidy(services: &Services) -> Result<(), StoreError> {
     services.rate_limiter.forget_idle();
     let flows = consent::purge_flows(&services.store).await?;
-    let mut answers = 0;
+    let (mut answers, mut forgotten, mut failing) = (0, 0, 0);
     for organization in services.organizations.list().await? {
         let scope = OrgScope::for_system(organization.id);
         answers += services.idempotency.purge(&scope).await?;
+        forgotten += events::purge(&services.store, &scope).await?;
+        failing += tenants::note_failing_syncs(&services.store, &scope).await?;
     }
     services.store.wipe_erased().await?;
-    tracing::debug!(flows, answers, "tidied up");
+    tracing::debug!(flows, answers, events = forgotten, failing, "tidied up");
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::{
     problem::ProblemBody,
     routes::{
         self, Access, Route, audit, connect, customers, docs, health, inventory, links, metrics,
-        openapi, problems, psa_callbacks, psa_connections, sync, tenants,
+        openapi, problems, psa_callbacks, psa_connections, psa_tickets, sync, tenants,
     },
 };
 
@@ -64,6 +64,8 @@ const PROBLEM_PAGE: &str = "ProblemPage";
         psa_callbacks::register_psa_callback,
         psa_callbacks::remove_psa_callback,
         psa_callbacks::receive_psa_event,
+        psa_tickets::list_psa_tickets,
+        psa_tickets::retry_psa_tickets,
         audit::list_audit_events,
         sync::create_sync_run,
         sync::get_sync_status,
@@ -169,7 +171,7 @@ const TAGS: &[(&str, &str)] = &[
     ),
     (
         "psa",
-        "Connections to PSA systems, where an MSP keeps its customers.",
+        "Connections to PSA systems, where an MSP keeps its customers, and the tickets kept there.",
     ),
     (
         "audit",

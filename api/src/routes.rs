@@ -15,6 +15,7 @@ pub mod openapi;
 pub mod problems;
 pub mod psa_callbacks;
 pub mod psa_connections;
+pub mod psa_tickets;
 pub mod sync;
 pub mod tenants;
 
@@ -160,6 +161,8 @@ routes! {
         DELETE psa_callbacks::remove_psa_callback: PsaWrite,
     }
     "/api/msp-portal/psa-connections/{psaConnectionId}/events/{secret}" { POST psa_callbacks::receive_psa_event: Open }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/tickets" { GET psa_tickets::list_psa_tickets: PsaRead }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/tickets/retry" { POST psa_tickets::retry_psa_tickets: PsaWrite }
     "/api/msp-portal/audit-events" { GET audit::list_audit_events: AuditRead }
     "/api/msp-portal/tenants/{tenantId}/sync" { POST sync::create_sync_run: SyncStart }
     "/api/msp-portal/tenants/{tenantId}/sync-status" { GET sync::get_sync_status: TenantsRead }

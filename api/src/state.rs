@@ -24,6 +24,7 @@ use tenantry_core::{
     secrets::SecretText,
     sync::SyncService,
     tenants::TenantService,
+    tickets::TicketService,
 };
 
 /// Everything the handlers share.
@@ -64,6 +65,8 @@ pub struct AppState {
     pub sync: SyncService,
     /// What syncs found.
     pub inventory: InventoryService,
+    /// Tickets at PSAs.
+    pub tickets: TicketService,
     /// What is measured.
     pub metrics: Arc<Metrics>,
     /// Whether the process is ready, and why not.

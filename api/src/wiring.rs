@@ -9,7 +9,7 @@ use tenantry_core::{
     clock::Clock,
     consent::{ConsentService, ConsentSettings, Prover, ReturnUrls},
     credentials::{ConnectionCredentials, ConnectionKeys},
-    customer_sync::CustomerSyncService,
+    customer_sync::{CustomerSyncEngine, CustomerSyncService},
     customers::CustomerService,
     idempotency::Idempotency,
     installation::{self, Installation, InstallationError},
@@ -28,6 +28,7 @@ use tenantry_core::{
     store::{DatabaseLocation, GuardError, MigrationError, OpenError, Store, StoreError},
     sync::{SyncService, WakeUp, Worker},
     tenants::TenantService,
+    tickets::{TicketEngine, TicketService},
 };
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
@@ -315,6 +316,8 @@ pub struct Services {
     pub sync: SyncService,
     /// What syncs found.
     pub inventory: InventoryService,
+    /// Tickets at PSAs.
+    pub tickets: TicketService,
     /// The audit.
     pub audit: AuditService,
     /// The answers of creating calls.
@@ -335,15 +338,9 @@ pub struct Services {
     pub psa_callbacks: PsaCallbacks,
     /// Syncs of customers.
     pub customer_syncs: CustomerSyncService,
-    syncing: Option<Syncing>,
-}
-
-/// What a worker is made of. There is none without an app registration: Microsoft would refuse every
-/// token, and tell each tenant's status so.
-#[derive(Clone)]
-struct Syncing {
-    graph: GraphClient,
-    prover: Prover,
+    /// What tenants are synced by. Nothing without an app registration: Microsoft would refuse every token,
+    /// and tell each tenant's status so.
+    syncing: Option<(GraphClient, Prover)>,
     wake: WakeUp,
     slots: NonZeroU16,
 }
@@ -405,6 +402,7 @@ pub fn services(
         customer_syncs: CustomerSyncService::new(store.clone(), psa.clone(), wake.clone()),
         psa,
         inventory: InventoryService::new(store.clone(), Arc::new(license_names)),
+        tickets: TicketService::new(store.clone(), wake.clone()),
         audit: AuditService::new(store.clone()),
         idempotency: Idempotency::new(store.clone(), vault.clone()),
         rate_limiter: Arc::new(RateLimiter::per_minute(http.rate_limit)),
@@ -412,12 +410,9 @@ pub fn services(
         governor,
         identity,
         credentials: stored,
-        syncing: is_registered.then_some(Syncing {
-            graph,
-            prover,
-            wake,
-            slots,
-        }),
+        syncing: is_registered.then_some((graph, prover)),
+        wake,
+        slots,
     })
 }
 
@@ -440,16 +435,18 @@ fn no_https(error: OutboundError) -> Failure {
 }
 
 impl Services {
-    /// A worker of this process; `None` without an app registration.
-    pub fn worker(&self) -> Option<Worker> {
-        let Syncing {
-            graph,
-            prover,
-            wake,
-            slots,
-        } = self.syncing.clone()?;
-        let worker = Worker::new(self.store.clone(), wake, slots.get().into());
-        Some(worker.syncing_tenants(graph, prover))
+    /// A worker of this process. Without an app registration it serves the PSAs only.
+    pub fn worker(&self) -> Worker {
+        let (store, psa) = (self.store.clone(), self.psa.clone());
+        let worker = Worker::new(store.clone(), self.wake.clone(), self.slots.get().into())
+            .serving_psa(
+                CustomerSyncEngine::new(store.clone(), psa.clone()),
+                TicketEngine::new(store, psa),
+            );
+        match self.syncing.clone() {
+            Some((graph, prover)) => worker.syncing_tenants(graph, prover),
+            None => worker,
+        }
     }
 }
 
@@ -519,6 +516,7 @@ pub fn state(
         audit: services.audit,
         sync: services.sync,
         inventory: services.inventory,
+        tickets: services.tickets,
         metrics: Arc::new(metrics),
         readiness: Readiness {
             store: services.store,

@@ -110,6 +110,34 @@ impl Outcome {
     }
 }
 
+/// What came of an exchange with a PSA about a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketOutcome {
+    /// A ticket was opened.
+    Opened,
+    /// The ticket was open already.
+    Found,
+    /// A ticket was closed.
+    Closed,
+    /// It did not work; it is tried again.
+    Failed,
+}
+
+impl TicketOutcome {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Opened, Self::Found, Self::Closed, Self::Failed];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Found => "found",
+            Self::Closed => "closed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// What a transaction made true.
 #[derive(Debug)]
 pub(crate) enum Fact {
@@ -119,6 +147,8 @@ pub(crate) enum Fact {
     CustomerSyncEnded(PsaKind, RunState),
     /// An event was appended to an audit chain.
     AuditEvent,
+    /// A PSA was asked about a ticket.
+    Ticket(TicketOutcome),
 }
 
 /// All numbers of this process. Shared by those who count and those who show.
@@ -136,6 +166,8 @@ pub struct Measures {
     pub customer_syncs: Tally<2>,
     /// Events of the audit.
     pub audit_events: Tally<0>,
+    /// Exchanges with PSAs about tickets, by outcome.
+    pub tickets: Tally<1>,
     /// Requests that were sent, by upstream and outcome.
     pub requests: Tally<2>,
     /// Until the head of the answer, by upstream.
@@ -159,6 +191,7 @@ impl Default for Measures {
             failures: Tally::new(pairs(&data_sets, &codes)),
             customer_syncs: Tally::new(pairs(&PsaKind::ALL.map(PsaKind::as_str), &ended)),
             audit_events: Tally::new([[]]),
+            tickets: Tally::new(TicketOutcome::ALL.map(|outcome| [outcome.as_str()])),
             requests: Tally::new(pairs(&upstreams, &Outcome::ALL.map(Outcome::as_str))),
             request_duration: Durations::new(
                 &REQUEST_BUCKETS.map(Duration::from_millis),
@@ -183,6 +216,7 @@ impl Measures {
                 self.customer_syncs.add([kind.as_str(), state.as_str()], 1);
             }
             Fact::AuditEvent => self.audit_events.add([], 1),
+            Fact::Ticket(outcome) => self.tickets.add([outcome.as_str()], 1),
         }
     }
 

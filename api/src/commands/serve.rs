@@ -92,10 +92,8 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     if !is_sqlite {
         tasks.spawn(services.governor.clone().share(stopped.clone()));
     }
-    if role.works()
-        && let Some(worker) = services.worker()
-    {
-        tasks.spawn(worker.run(stopped.clone()));
+    if role.works() {
+        tasks.spawn(services.worker().run(stopped.clone()));
     }
     if !is_sqlite {
         tasks.spawn(services.store.clone().listen(stopped.clone()));

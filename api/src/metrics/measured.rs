@@ -60,6 +60,12 @@ pub fn families(measures: &Measures) -> Vec<MetricFamily> {
             [],
             &measures.audit_events,
         ),
+        counter(
+            "tenantry_psa_tickets_total",
+            "Exchanges with PSAs about tickets that this process keeps there.",
+            ["outcome"],
+            &measures.tickets,
+        ),
     ]
 }
 

@@ -18,6 +18,7 @@ use tenantry_core::{
     store::StoreError,
     sync::SyncRequestError,
     tenants::TenantsError,
+    tickets::TicketsError,
 };
 
 use super::{FieldError, MicrosoftDetails, Problem, ProblemType, catalogue};
@@ -250,6 +251,15 @@ impl From<InventoryError> for Problem {
         match error {
             InventoryError::NotFound => Self::not_found(),
             InventoryError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TicketsError> for Problem {
+    fn from(error: TicketsError) -> Self {
+        match error {
+            TicketsError::NotFound => Self::not_found(),
+            TicketsError::Store(error) => error.into(),
         }
     }
 }

@@ -44,6 +44,7 @@ use tenantry_core::{
     store::{DatabaseLocation, Store},
     sync::{SyncService, WakeUp},
     tenants::TenantService,
+    tickets::TicketService,
 };
 
 use super::*;
@@ -156,6 +157,7 @@ impl World {
                 store(),
                 Arc::new(LicenseNamesFile::open(None).unwrap()),
             ),
+            tickets: TicketService::new(store(), WakeUp::default()),
             metrics: Arc::new(
                 Metrics::new(
                     "0.0.0",

@@ -8,14 +8,13 @@ use futures_util::future::BoxFuture;
 use super::{
     error::ReadError,
     finish,
-    opening::OpensPsa,
     read::Session,
     runs::{self, Begun},
 };
 use crate::{
     access::OrgScope,
     ids::PsaConnectionId,
-    psa::{self, OpenPsaError, PsaError, Trouble, Urgency},
+    psa::{self, OpenPsaError, OpensPsa, PsaError, Trouble, Urgency},
     store::{Scoped, Store, StoreError},
     sync::{
         Outcome, PsaEngine,

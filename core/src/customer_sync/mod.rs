@@ -11,7 +11,6 @@ mod checkpoint;
 mod engine;
 mod error;
 mod finish;
-mod opening;
 mod queries;
 mod read;
 mod run;
@@ -25,7 +24,6 @@ pub(crate) use self::{
 };
 pub use self::{
     engine::CustomerSyncEngine,
-    opening::OpensPsa,
     run::{CustomerSyncKind, CustomerSyncRun, LastSync},
     service::{CustomerRunPage, CustomerSite, CustomerSyncError, CustomerSyncService},
 };

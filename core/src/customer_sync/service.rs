@@ -8,7 +8,6 @@ use tenantry_psa::{ExternalId, PsaError, PsaKind, Site};
 use uuid::Uuid;
 
 use super::{
-    opening::OpensPsa,
     queries::{self, End},
     run::{CustomerSyncKind, CustomerSyncRun, LastSync},
     runs, schedule,
@@ -18,7 +17,7 @@ use crate::{
     audit::{self, Action},
     customers::{CustomerError, CustomerService, PsaRecord},
     ids::{CustomerId, CustomerSyncRunId, PsaConnectionId},
-    psa::{self, OpenPsaError, Trouble, Urgency},
+    psa::{self, OpenPsaError, OpensPsa, Trouble, Urgency},
     store::{Scoped, Store, StoreError},
     sync::{
         WakeUp,

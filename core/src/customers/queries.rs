@@ -8,7 +8,7 @@ use diesel::{prelude::*, upsert::excluded};
 
 pub(super) use self::records::{
     HintRow, RecordRow, StoredRecord, bump_misses, count_missing, delete_unseen_hints, known,
-    mark_gone, miss, move_records, records_of, replace_record_hints, touch, upsert_hints,
+    mark_gone, miss, move_records, records_of, replace_record_hints, rests, touch, upsert_hints,
     upsert_records, website_hints,
 };
 use super::{Customer, CustomerFilter, CustomerSource, Fields, PsaRecord};

@@ -97,14 +97,20 @@ pub struct RecordDocument {
     pub updated_at: Option<String>,
 }
 
-/// A record as it is to be stored: texts that both databases take, and a hash over what counts.
+/// A record as it is to be stored: texts that both databases take, and a hash over what counts, of which
+/// the first half stands for what every list tells (name and state) and the second for the rest.
 pub(super) struct Told {
     pub(super) name: String,
     pub(super) code: Option<String>,
     pub(super) state: RecordState,
     pub(super) document: String,
     pub(super) hash: Vec<u8>,
+    /// Whether the rest was told, too.
+    pub(super) complete: bool,
 }
+
+/// Bytes of half a hash.
+const HALF: usize = 16;
 
 impl Told {
     /// What a PSA told. Times of changes are not in the hash: a change of what we do not keep is none.
@@ -125,16 +131,45 @@ impl Told {
             .iter()
             .map(|one| (one.kind.as_str(), one.value.as_str()))
             .collect();
-        let all = (&name, &code, customer.state.as_str(), &document, evidence);
-        let all = serde_json::to_vec(&all).or(Err(corrupt()))?;
+        let half = |json: Result<Vec<u8>, serde_json::Error>| {
+            let whole = digest(&SHA256, &json.or(Err(corrupt()))?);
+            Ok::<_, StoreError>(
+                whole
+                    .as_ref()
+                    .iter()
+                    .copied()
+                    .take(HALF)
+                    .collect::<Vec<u8>>(),
+            )
+        };
+        let mut hash = half(serde_json::to_vec(&(&name, customer.state.as_str())))?;
+        hash.extend(half(serde_json::to_vec(&(&code, &document, evidence)))?);
         document.updated_at.clone_from(&customer.updated_at);
         Ok(Self {
             state: customer.state.into(),
             document: serde_json::to_string(&document).or(Err(corrupt()))?,
-            hash: digest(&SHA256, &all).as_ref().to_vec(),
+            hash,
             name,
             code,
+            complete: customer.complete,
         })
+    }
+
+    /// Whether nothing of what was told differs from what is stored under this hash.
+    pub(super) fn says(&self, stored: &[u8]) -> bool {
+        if self.complete {
+            self.hash == stored
+        } else {
+            self.hash.get(..HALF) == stored.get(..HALF)
+        }
+    }
+
+    /// Takes over what is stored of the rest, which was not told.
+    pub(super) fn keep_rest(&mut self, code: Option<String>, document: String, stored: &[u8]) {
+        self.code = code;
+        self.document = document;
+        self.hash.truncate(HALF);
+        self.hash.extend(stored.iter().skip(HALF));
     }
 }
 
@@ -176,6 +211,7 @@ mod tests {
                 kind: EvidenceKind::Website,
                 value: "harbour.example".to_owned(),
             }],
+            complete: true,
         }
     }
 
@@ -192,6 +228,23 @@ mod tests {
         assert_ne!(before, hash(|one| one.state = CustomerState::Inactive));
         assert_ne!(before, hash(|one| one.evidence.clear()));
         assert_ne!(before, hash(|one| one.phone = Some("1".to_owned())));
+    }
+
+    #[test]
+    fn what_a_list_leaves_out_stands_as_it_was_known() {
+        let known = Told::of(&told()).unwrap();
+        let mut thin = told();
+        (thin.code, thin.website, thin.evidence) = (None, None, Vec::new());
+        assert!(!Told::of(&thin).unwrap().says(&known.hash));
+        thin.complete = false;
+        assert!(Told::of(&thin).unwrap().says(&known.hash));
+        thin.name.push('!');
+        let mut renamed = Told::of(&thin).unwrap();
+        assert!(!renamed.says(&known.hash));
+        renamed.keep_rest(known.code.clone(), known.document.clone(), &known.hash);
+        let mut whole = told();
+        whole.name.push('!');
+        assert!(Told::of(&whole).unwrap().says(&renamed.hash));
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub(crate) fn store_page(
         written.new += i64::from(is_new);
         let told = Told::of(customer)?;
         match stored {
-            Some(stored) if stored.hash == told.hash && stored.state != RecordState::Gone => {
+            Some(stored) if told.says(&stored.hash) && stored.state != RecordState::Gone => {
                 if is_new || stored.misses > 0 {
                     seen.push(id);
                 }
@@ -121,6 +121,7 @@ pub(crate) fn store_page(
     queries::locked(tx, &owners)?;
     let new: BTreeSet<CustomerId> = created.iter().map(|customer| customer.id).collect();
     queries::upsert(tx, &created)?;
+    keep_rests(tx, reading, &mut changed, &known)?;
     store_changed(tx, reading, &changed, &known)?;
     queries::touch(tx, connection.id, &seen, reading.generation)?;
 
@@ -147,6 +148,32 @@ pub(crate) fn note_missing(
     queries::miss(tx, connection, ids)
 }
 
+/// Where a list told less than the record holds, what is known of the rest stands.
+fn keep_rests(
+    tx: &mut Scoped<'_>,
+    reading: Reading<'_>,
+    changed: &mut [Changed<'_>],
+    known: &HashMap<String, StoredRecord>,
+) -> Result<(), StoreError> {
+    let thin: Vec<&str> = changed
+        .iter()
+        .filter(|one| !one.told.complete)
+        .map(|one| one.from.id.0.as_str())
+        .filter(|id| known.contains_key(*id))
+        .collect();
+    if thin.is_empty() {
+        return Ok(());
+    }
+    let mut rests = queries::rests(tx, reading.connection.id, &thin)?;
+    for one in changed.iter_mut().filter(|one| !one.told.complete) {
+        let id = one.from.id.0.as_str();
+        if let (Some(stored), Some((code, document))) = (known.get(id), rests.remove(id)) {
+            one.told.keep_rest(code, document, &stored.hash);
+        }
+    }
+    Ok(())
+}
+
 fn store_changed(
     tx: &mut Scoped<'_>,
     reading: Reading<'_>,
@@ -163,9 +190,13 @@ fn store_changed(
         })
         .collect();
     queries::upsert_records(tx, connection, reading.generation, &records)?;
-    let ids = changed.iter().map(|one| one.from.id.0.as_str());
-    // What is new has no hints that could be outdated.
-    let ids: Vec<&str> = ids.filter(|id| known.contains_key(*id)).collect();
+    // What is new has no hints that could be outdated, and a list that left evidence out outdates none.
+    let ids: Vec<&str> = changed
+        .iter()
+        .filter(|one| one.told.complete)
+        .map(|one| one.from.id.0.as_str())
+        .filter(|id| known.contains_key(*id))
+        .collect();
     let hints: BTreeSet<HintRow<'_>> = changed
         .iter()
         .flat_map(|one| {

@@ -11,6 +11,7 @@ mod checks;
 mod gate;
 mod keys;
 mod model;
+mod opening;
 mod queries;
 mod service;
 mod settings;
@@ -28,6 +29,7 @@ pub use self::{
         ConnectionFault, NewPsaConnection, PsaConnection, PsaConnectionChange, PsaConnectionPage,
         Trouble,
     },
+    opening::OpensPsa,
     queries::{all, find, note_trouble},
     service::{PsaConnectionError, PsaConnectionService},
     settings::{PsaSettings, TicketSettings},

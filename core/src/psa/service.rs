@@ -22,6 +22,7 @@ use crate::{
     outbound::TargetRefused,
     secrets::VaultError,
     store::{Scoped, StoreError},
+    tickets,
 };
 
 /// How long a PSA has to take our webhook away before its connection is deleted.
@@ -128,6 +129,7 @@ impl PsaConnectionService {
                 let sealed = key.seal(Sealed::Credentials(connection.generation), &secret)?;
                 queries::insert(tx, &connection, &StoredCredentials { data_key, sealed })?;
                 customer_sync::connection_created(tx, connection.id)?;
+                tickets::connection_changed(tx, connection.id)?;
                 complete(tx, &connection)?;
                 let details =
                     json!({"connectionId": connection.id, "kind": connection.kind.as_str()});
@@ -220,6 +222,7 @@ impl PsaConnectionService {
                     queries::find_locked(tx, id)?.ok_or(PsaConnectionError::NotFound)?;
                 require(version, &connection)?;
                 customer_sync::connection_deleted(tx, id)?;
+                tickets::connection_deleted(tx, id)?;
                 if !queries::delete(tx, id)? {
                     return Err(PsaConnectionError::NotFound);
                 }
@@ -314,6 +317,7 @@ impl PsaConnectionService {
         after.changed_at = tx.now();
         queries::update(tx, &after, sealed.as_deref())?;
         customer_sync::connection_changed(tx, id)?;
+        tickets::connection_changed(tx, id)?;
         let details = json!({"connectionId": id, "fields": fields});
         audit::record(tx, Action::PsaConnectionChanged, None, details)?;
         Ok(after)

@@ -162,6 +162,7 @@ diesel::table! {
         upstream_revoked -> Bool,
         version -> BigInt,
         created_at -> DbTs,
+        unread_since -> Nullable<DbTs>,
     }
 }
 
@@ -568,6 +569,8 @@ diesel::table! {
         state -> Text,
         external_id -> Nullable<Text>,
         number -> Nullable<Text>,
+        in_doubt -> Bool,
+        note -> Nullable<Text>,
         summary -> Text,
         description -> Text,
         attempts -> Integer,

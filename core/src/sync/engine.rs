@@ -124,6 +124,7 @@ impl Engine {
                     return Ok(None);
                 }
                 if queries::start_run(tx, tenant, id)? {
+                    tenants::note_run_began(tx, tenant)?;
                     status::refresh(tx, tenant)?;
                     let details = json!({"syncRunId": id, "kind": run.kind.as_str()});
                     audit::record(tx, Action::SyncStarted, Some(tenant), details)?;
@@ -245,14 +246,18 @@ impl Engine {
                     return Ok(Outcome::Later);
                 }
                 queries::end_open_data_sets(tx, tenant, run, DataSetState::Failed, &warning)?;
-                if queries::end_run(tx, tenant, run, RunState::Failed)? {
+                let has_ended = queries::end_run(tx, tenant, run, RunState::Failed)?;
+                if has_ended {
                     runs::count_end(tx, tenant, run)?;
                     queue::remove(&mut tx.global(), WorkKind::Sync, run.as_uuid())?;
                     status::refresh(tx, tenant)?;
+                }
+                // The audit last: what else there is to say may wake work.
+                also(tx)?;
+                if has_ended {
                     let details = json!({"syncRunId": run, "code": warning.code});
                     audit::record(tx, Action::SyncFailed, Some(tenant), details)?;
                 }
-                also(tx)?;
                 Ok(Outcome::Done)
             })
             .await

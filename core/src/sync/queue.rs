@@ -281,6 +281,17 @@ fn delay_ms(tx: &Global<'_>, due_at: DateTime<Utc>) -> i64 {
     (due_at - tx.now()).num_milliseconds().max(0)
 }
 
+/// Makes all work of one kind that an organisation has in the queue due now. In one order, so that two who
+/// do so never wait for each other.
+pub(crate) fn make_due(tx: &mut Global<'_>, org: OrgId, kind: WorkKind) -> Result<(), StoreError> {
+    let due_at = tx.now();
+    for (tenant, subject) in super::queries::subjects_of_kind(tx, org, kind)? {
+        let task = Task::stored(kind.as_str(), tenant, subject)?;
+        enqueue(tx, Work { org, task, due_at })?;
+    }
+    Ok(())
+}
+
 /// Takes work out of the queue, whoever holds it.
 pub fn remove(tx: &mut Global<'_>, kind: WorkKind, subject: Uuid) -> Result<(), StoreError> {
     super::queries::delete_work(tx, kind, subject)

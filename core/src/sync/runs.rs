@@ -15,6 +15,7 @@ use crate::{
     measures::Fact,
     microsoft::data_set::DataSet,
     store::{Scoped, StoreError},
+    tenants,
 };
 
 /// Why no run was queued.
@@ -79,6 +80,7 @@ pub(super) fn end_cancelled(
     let warning = Warning::note("cancelled", format!("Not read to the end: {because}."));
     queries::end_open_data_sets(tx, tenant, run, DataSetState::Failed, &warning)?;
     count_end(tx, tenant, run)?;
+    tenants::note_run_cancelled(tx, tenant)?;
     status::refresh(tx, tenant)?;
     audit::record(
         tx,

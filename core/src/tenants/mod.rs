@@ -7,6 +7,7 @@
 
 mod change;
 pub mod claims;
+mod failing_syncs;
 mod model;
 mod notes;
 mod queries;
@@ -15,19 +16,21 @@ mod service;
 
 pub use self::{
     change::{TenantChange, TenantField, TenantFieldError},
+    failing_syncs::note_failing_syncs,
     model::{
-        AccountType, ConnectionType, ConsentedBy, STALE_AFTER, Tenant, TenantStatus, UnknownWord,
+        AccountType, ConnectionType, ConsentedBy, STALE_AFTER, SYNC_FAILING_AFTER, Tenant,
+        TenantStatus, UnknownWord,
     },
     notes::{
         note_access_lost, note_access_restored, note_completed, note_connection_error,
-        note_organization,
+        note_organization, note_run_began,
     },
     service::{TenantCursor, TenantFilter, TenantPage, TenantService, TenantsError},
 };
 pub(crate) use self::{
     notes::{
         ConnectStarted, ConnectWish, Connected, is_read_through, note_connect_started,
-        note_connected, note_missing_permission,
+        note_connected, note_missing_permission, note_run_cancelled,
     },
     queries::{connection_to_prove, exists, find, load_connection, move_to_customer},
 };

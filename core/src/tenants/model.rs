@@ -8,11 +8,14 @@ use serde_json::Value;
 
 use crate::{
     ids::{ConnectionId, CustomerId, TenantId},
-    microsoft::permissions::PermissionKind,
+    microsoft::{consent_doctor::DiagnosisCode, permissions::PermissionKind},
 };
 
 /// How old the last completed run may be before the data count as stale.
 pub const STALE_AFTER: TimeDelta = TimeDelta::hours(6);
+
+/// How long a tenant that should be read may go without a completed run before that is a failure.
+pub const SYNC_FAILING_AFTER: TimeDelta = TimeDelta::hours(24);
 
 /// A text that is none of the words of a closed list.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -231,6 +234,8 @@ pub struct Tenant {
     pub connected_at: Option<DateTime<Utc>>,
     /// End of the last completed run.
     pub last_completed_at: Option<DateTime<Utc>>,
+    /// When the first run began since the last one completed; none when nothing was tried since.
+    pub unread_since: Option<DateTime<Utc>>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
     /// Whether Microsoft refuses us too.
@@ -247,6 +252,42 @@ impl Tenant {
     pub fn is_stale(&self, now: DateTime<Utc>) -> bool {
         let since = self.last_completed_at.or(self.connected_at);
         since.is_some_and(|since| now - since > STALE_AFTER)
+    }
+
+    /// Why the connection does not work, as a word.
+    pub fn connection_error_code(&self) -> Option<&str> {
+        self.connection_error.as_ref()?.get("code")?.as_str()
+    }
+
+    /// Whether the connection of a working tenant fails for a reason that only the operator of this
+    /// installation can mend: the installation's own registration.
+    pub fn waits_for_operator(&self) -> bool {
+        let operators = [
+            DiagnosisCode::OwnCredentialRejected.as_str(),
+            DiagnosisCode::RegistrationMisconfigured.as_str(),
+        ];
+        let code = self.connection_error_code();
+        self.status.works() && code.is_some_and(|code| operators.contains(&code))
+    }
+
+    /// Whether the connection of a working tenant fails, for a reason that is not the operator's and does not
+    /// pass by itself.
+    pub fn is_connection_lost(&self) -> bool {
+        let passes = |error: &Value| error.get("retryable").and_then(Value::as_bool) == Some(true);
+        let stays = self
+            .connection_error
+            .as_ref()
+            .is_some_and(|error| !passes(error));
+        self.status.works() && stays && !self.waits_for_operator()
+    }
+
+    /// Whether a working tenant has been tried to be read for [`SYNC_FAILING_AFTER`] and no run completed. A
+    /// tenant that nobody syncs is old, not failing.
+    pub fn is_sync_failing(&self, now: DateTime<Utc>) -> bool {
+        self.status.works()
+            && self
+                .unread_since
+                .is_some_and(|since| now - since > SYNC_FAILING_AFTER)
     }
 }
 

@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 
 use super::{
     claims::{self, Claim},
+    failing_syncs,
     model::{ConnectionType, ConsentedBy, Tenant, TenantStatus},
     queries::{self, Naming, NewTenant},
 };
 use crate::{
     audit::{self, Action},
+    events::{self, EventKind, NewEvent},
     ids::{ConnectionId, CustomerId, TenantId},
     microsoft::connection::ConnectionHandle,
     names::without_nul,
@@ -103,6 +105,17 @@ pub(crate) fn note_connected(
         TenantStatus::Degraded
     };
     queries::set_connected(tx, connected, status)?;
+    let event = NewEvent {
+        kind: EventKind::TenantConnected,
+        tenant: Some(connected.tenant),
+        customer: connected.customer,
+        document: json!({
+            "status": status.as_str(),
+            "connectionType": connected.connection_type.as_str(),
+            "connectionId": connected.connection,
+        }),
+    };
+    events::record(tx, &event)?;
     Ok(Some(status))
 }
 
@@ -130,6 +143,8 @@ pub fn note_access_lost(
         return note_connection_error(tx, tenant, Some(problem));
     }
     status::refresh(tx, tenant)?;
+    let kind = EventKind::TenantReauthorizationRequired;
+    tell(tx, kind, tenant, json!({"code": code}))?;
     let details = json!({"status": status.as_str(), "code": code});
     audit::record(
         tx,
@@ -156,6 +171,7 @@ pub fn note_access_restored(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(),
     };
     queries::set_status(tx, tenant, status, None)?;
     let details = json!({"status": status.as_str()});
+    tell(tx, EventKind::TenantAccessRestored, tenant, details.clone())?;
     audit::record(tx, Action::TenantAccessRestored, Some(tenant), details)
 }
 
@@ -200,11 +216,45 @@ pub fn note_connection_error(
     tenant: TenantId,
     problem: Option<Value>,
 ) -> Result<(), StoreError> {
-    let problem = problem.map(|problem| problem.to_string());
-    if queries::set_connection_error(tx, tenant, problem.as_deref())? {
-        status::refresh(tx, tenant)?;
+    let text = problem.as_ref().map(Value::to_string);
+    let before = queries::find(tx, tenant)?;
+    if !queries::set_connection_error(tx, tenant, text.as_deref())? {
+        return Ok(());
     }
-    Ok(())
+    status::refresh(tx, tenant)?;
+    let Some(before) = before else { return Ok(()) };
+    let after = Tenant {
+        connection_error: problem,
+        ..before.clone()
+    };
+    match (before.is_connection_lost(), after.is_connection_lost()) {
+        (false, true) => {
+            let details = json!({"code": after.connection_error_code()});
+            tell(tx, EventKind::TenantConnectionLost, tenant, details)
+        }
+        (true, false) => {
+            let details = json!({"status": after.status.as_str()});
+            tell(tx, EventKind::TenantAccessRestored, tenant, details)
+        }
+        (true, true) | (false, false) => Ok(()),
+    }
+}
+
+/// Tells of a tenant. Before the audit, as [`events::record`] wants it.
+pub(super) fn tell(
+    tx: &mut Scoped<'_>,
+    kind: EventKind,
+    tenant: TenantId,
+    document: Value,
+) -> Result<(), StoreError> {
+    let customer = queries::find(tx, tenant)?.and_then(|found| found.customer);
+    let event = NewEvent {
+        kind,
+        tenant: Some(tenant),
+        customer,
+        document,
+    };
+    events::record(tx, &event)
 }
 
 /// How the tenant calls itself. A name that a technician chose stays. `domains` is what else it may
@@ -276,13 +326,25 @@ pub(super) fn rename(
     queries::set_naming(tx, tenant, &after)
 }
 
+/// A worker took a run: until one completes the tenant counts as not read since then.
+pub fn note_run_began(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(), StoreError> {
+    let now = tx.now();
+    queries::set_unread_since(tx, tenant, Some(now))
+}
+
+/// A person ended a run: what was not read then is no failure.
+pub(crate) fn note_run_cancelled(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(), StoreError> {
+    queries::set_unread_since(tx, tenant, None)
+}
+
 /// A run ended at this moment with data complete. The caller refreshes the status with its run.
 pub fn note_completed(
     tx: &mut Scoped<'_>,
     tenant: TenantId,
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    queries::set_completed(tx, tenant, at)
+    queries::set_completed(tx, tenant, at)?;
+    failing_syncs::note_restored(tx, tenant, at)
 }
 
 /// What `?search=` looks in: the name on the first line, then domains and id, all in lower case.

@@ -38,6 +38,7 @@ struct TenantRow {
     notifications: bool,
     connected_at: Option<StoredTime>,
     last_completed_at: Option<StoredTime>,
+    unread_since: Option<StoredTime>,
     revoked_at: Option<StoredTime>,
     upstream_revoked: bool,
     version: i64,
@@ -70,6 +71,7 @@ impl TenantRow {
             notifications: self.notifications,
             connected_at: time(self.connected_at),
             last_completed_at: time(self.last_completed_at),
+            unread_since: time(self.unread_since),
             revoked_at: time(self.revoked_at),
             upstream_revoked: self.upstream_revoked,
             version: self.version,
@@ -304,6 +306,39 @@ pub(super) fn lock(
     Ok(rows == 1)
 }
 
+/// Locks the row of a tenant until the transaction ends, without changing anything about it.
+pub(super) fn hold(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<(), StoreError> {
+    let org = tx.org();
+    on_conn!(tx.conn, |c| diesel::update(
+        tenants::table
+            .filter(tenants::org_id.eq(org))
+            .filter(tenants::tenant_id.eq(tenant))
+    )
+    .set(tenants::version.eq(tenants::version))
+    .execute(c))?;
+    Ok(())
+}
+
+/// Working tenants that have been tried to be read since before a moment, by id.
+pub(super) fn unread_since_before(
+    tx: &mut Scoped<'_>,
+    moment: DateTime<Utc>,
+) -> Result<Vec<TenantId>, StoreError> {
+    let org = tx.org();
+    let moment = StoredTime(moment);
+    let working = [
+        TenantStatus::Connected.as_str(),
+        TenantStatus::Degraded.as_str(),
+    ];
+    Ok(on_conn!(tx.conn, |c| tenants::table
+        .filter(tenants::org_id.eq(org))
+        .filter(tenants::status.eq_any(working))
+        .filter(tenants::unread_since.lt(moment))
+        .order(tenants::tenant_id)
+        .select(tenants::tenant_id)
+        .load(c))?)
+}
+
 /// Gives a tenant that was never proven to another customer and way of connecting.
 pub(super) fn redirect_pending(
     tx: &mut Scoped<'_>,
@@ -357,6 +392,7 @@ pub(super) fn set_connected(
         tenants::consented_by.eq(consented_by.as_deref()),
         tenants::connection_error.eq(None::<String>),
         tenants::connected_at.eq(Some(now)),
+        tenants::unread_since.eq(None::<StoredTime>),
         tenants::revoked_at.eq(None::<StoredTime>),
         tenants::upstream_revoked.eq(false),
         tenants::version.eq(tenants::version + 1),
@@ -491,6 +527,26 @@ pub(super) fn set_naming(
     Ok(())
 }
 
+/// Writes that a run began, unless an earlier one did since the last that completed; or with `None` that none
+/// is to count.
+pub(super) fn set_unread_since(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    since: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
+    let org = tx.org();
+    let replaced = since.is_none();
+    on_conn!(tx.conn, |c| diesel::update(
+        tenants::table
+            .filter(tenants::org_id.eq(org))
+            .filter(tenants::tenant_id.eq(tenant))
+            .filter(tenants::unread_since.is_not_null().eq(replaced))
+    )
+    .set(tenants::unread_since.eq(since.map(StoredTime)))
+    .execute(c))?;
+    Ok(())
+}
+
 /// Writes the end of a completed run, unless a later one stands there.
 pub(super) fn set_completed(
     tx: &mut Scoped<'_>,
@@ -511,6 +567,7 @@ pub(super) fn set_completed(
     )
     .set((
         tenants::last_completed_at.eq(Some(at)),
+        tenants::unread_since.eq(None::<StoredTime>),
         tenants::version.eq(tenants::version + 1)
     ))
     .execute(c))?;

@@ -6,6 +6,7 @@ use super::{claims, model::TenantStatus, queries, service::TenantsError};
 use crate::{
     audit::{self, Action},
     consent,
+    events::{self, EventKind, NewEvent},
     ids::{ConnectionId, TenantId},
     store::Scoped,
     sync::{queue, runs, status},
@@ -37,6 +38,14 @@ pub(super) fn revoke(
     let erased = consent::erase_for_tenant(tx, tenant)?;
     tx.leave_no_trace();
     claims::free(&mut tx.global(), org, tenant)?;
+    // Before what ends the run, for that is audited.
+    let event = NewEvent {
+        kind: EventKind::TenantRevoked,
+        tenant: Some(tenant),
+        customer: before.customer,
+        document: json!({"statusBefore": before.status.as_str()}),
+    };
+    events::record(tx, &event)?;
     runs::cancel_for_tenant(tx, tenant)?;
     status::refresh(tx, tenant)?;
     let details =

@@ -167,6 +167,8 @@ on_both_databases! {
         assert_eq!(audited.last().unwrap(), "tenant.revoked");
         world.tenants.revoke(scope, started.tenant, Some(before.version)).await.unwrap();
         assert_eq!(world.actions(&world.a), audited, "the second time nothing happens");
+        let told = world.raw.lines("SELECT kind AS line FROM events ORDER BY created_at, id");
+        assert_eq!(told, ["tenant.connected", "tenant.revoked"]);
         assert_eq!(world.tenant(&world.a, started.tenant).await.version, after.version);
     }
 

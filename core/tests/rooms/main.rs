@@ -23,4 +23,5 @@ mod statuses;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
+mod tickets;
 mod turns;

@@ -17,6 +17,8 @@ CREATE TABLE events (
     PRIMARY KEY (org_id, id),
     FOREIGN KEY (org_id) REFERENCES organizations (id) ON DELETE CASCADE
 );
+CREATE INDEX events_by_tenant ON events (org_id, tenant_id, created_at);
+CREATE INDEX events_by_time ON events (org_id, created_at);
 ALTER TABLE events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE events FORCE ROW LEVEL SECURITY;
 CREATE POLICY organization ON events

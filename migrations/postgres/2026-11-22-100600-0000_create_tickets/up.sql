@@ -18,6 +18,10 @@ CREATE TABLE tickets (
     external_id text,
     -- the number that people see
     number text,
+    -- whether the PSA may have a ticket that we do not know: a try was begun whose end we do not know
+    in_doubt boolean NOT NULL DEFAULT false,
+    -- what is to be noted before the ticket is closed; null once it is
+    note text,
     -- one line
     summary text NOT NULL,
     -- plain text

@@ -17,5 +17,7 @@ CREATE TABLE events (
     PRIMARY KEY (org_id, id),
     FOREIGN KEY (org_id) REFERENCES organizations (id) ON DELETE CASCADE
 );
+CREATE INDEX events_by_tenant ON events (org_id, tenant_id, created_at);
+CREATE INDEX events_by_time ON events (org_id, created_at);
 INSERT INTO schema_compatibility (version, compatible_from, global_tables)
     VALUES ('202611221005000000', '202611211203000000', '');

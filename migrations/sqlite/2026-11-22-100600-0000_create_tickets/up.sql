@@ -18,6 +18,10 @@ CREATE TABLE tickets (
     external_id TEXT,
     -- the number that people see
     number TEXT,
+    -- whether the PSA may have a ticket that we do not know: a try was begun whose end we do not know
+    in_doubt BOOLEAN NOT NULL DEFAULT 0 CHECK (in_doubt IN (0, 1)),
+    -- what is to be noted before the ticket is closed; null once it is
+    note TEXT,
     -- one line
     summary TEXT NOT NULL,
     -- plain text

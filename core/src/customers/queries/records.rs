@@ -49,6 +49,34 @@ pub(in crate::customers) fn known(
     Ok(known)
 }
 
+/// Code and document of records, by id.
+pub(in crate::customers) fn rests(
+    tx: &mut Scoped<'_>,
+    connection: PsaConnectionId,
+    ids: &[&str],
+) -> Result<HashMap<String, (Option<String>, String)>, StoreError> {
+    let org = tx.org();
+    let mut rests = HashMap::with_capacity(ids.len());
+    for ids in ids.chunks(ROWS) {
+        let rows: Vec<(String, Option<String>, String)> =
+            on_conn!(tx.conn, |c| psa_records::table
+                .filter(psa_records::org_id.eq(org))
+                .filter(psa_records::connection_id.eq(connection))
+                .filter(psa_records::external_id.eq_any(ids))
+                .select((
+                    psa_records::external_id,
+                    psa_records::code,
+                    psa_records::document,
+                ))
+                .load(c))?;
+        rests.extend(
+            rows.into_iter()
+                .map(|(id, code, document)| (id, (code, document))),
+        );
+    }
+    Ok(rests)
+}
+
 /// A record as it is written.
 pub(in crate::customers) struct RecordRow<'a> {
     pub(in crate::customers) external_id: &'a str,

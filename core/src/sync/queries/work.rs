@@ -43,6 +43,24 @@ pub(in crate::sync) fn is_wanted_again(
     Ok(due_at.is_some_and(|due_at| due_at.0 != work.due_at))
 }
 
+/// What an organisation's work of one kind is about, by subject.
+pub(in crate::sync) fn subjects_of_kind(
+    tx: &mut Global<'_>,
+    org: OrgId,
+    kind: WorkKind,
+) -> Result<Vec<(Option<TenantId>, Uuid)>, StoreError> {
+    let rows: Vec<(Option<TenantId>, StoredUuid)> = on_conn!(tx.conn, |c| work_items::table
+        .filter(work_items::org_id.eq(org))
+        .filter(work_items::kind.eq(kind.as_str()))
+        .order(work_items::subject_id)
+        .select((work_items::tenant_id, work_items::subject_id))
+        .load(c))?;
+    let subjects = rows
+        .into_iter()
+        .map(|(tenant, subject)| (tenant, subject.0));
+    Ok(subjects.collect())
+}
+
 pub(in crate::sync) fn delete_work(
     tx: &mut Global<'_>,
     kind: WorkKind,

@@ -66,6 +66,7 @@ pub fn customer(number: u32) -> Customer {
             kind: EvidenceKind::Website,
             value: site,
         }],
+        complete: true,
     }
 }
 

@@ -8,12 +8,10 @@ use std::{
 use futures_util::future::BoxFuture;
 use tenantry_core::{
     access::OrgScope,
-    customer_sync::{
-        CustomerSyncEngine, CustomerSyncKind, CustomerSyncRun, CustomerSyncService, OpensPsa,
-    },
+    customer_sync::{CustomerSyncEngine, CustomerSyncKind, CustomerSyncRun, CustomerSyncService},
     customers::{Customer, CustomerFilter, CustomerService},
     ids::{CustomerSyncRunId, PsaConnectionId},
-    psa::{OpenPsa, OpenPsaError, PsaConnection, PsaSettings, Urgency},
+    psa::{OpenPsa, OpenPsaError, OpensPsa, PsaConnection, PsaSettings, Urgency},
     store::StoreError,
     sync::{Outcome, PsaEngine, WakeUp, Worker, queue::ClaimedWork},
 };

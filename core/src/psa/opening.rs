@@ -1,12 +1,9 @@
-//! How a run comes to the adapter of its connection.
+//! How the rooms that work for a connection come to its adapter.
 
 use futures_util::future::BoxFuture;
 
-use crate::{
-    access::OrgScope,
-    ids::PsaConnectionId,
-    psa::{OpenPsa, OpenPsaError, PsaAccess, Urgency},
-};
+use super::{OpenPsa, OpenPsaError, PsaAccess, Urgency};
+use crate::{access::OrgScope, ids::PsaConnectionId};
 
 /// Opens connections to PSAs: [`PsaAccess`], or what a test puts in its place.
 pub trait OpensPsa: Send + Sync {
