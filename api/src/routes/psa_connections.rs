@@ -197,6 +197,63 @@ pub struct Whole<T> {
     items: Vec<T>,
 }
 
+/// What a connection signs in with: connectwise `companyId`, `publicKey`, `privateKey`, `clientId`;
+/// autotask `username`, `secret`, `integrationCode`; halopsa `clientId`, `clientSecret` and where needed
+/// `tenant`, `authUrl`.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(
+    dead_code,
+    reason = "only its schema is wanted: core reads what was sent, all faults at once"
+)]
+pub struct PsaCredentials {
+    #[schema(nullable = false, example = "northgate")]
+    company_id: Option<String>,
+    #[schema(nullable = false)]
+    public_key: Option<String>,
+    #[schema(nullable = false)]
+    private_key: Option<String>,
+    #[schema(nullable = false, example = "00001111-aaaa-2222-bbbb-3333cccc4444")]
+    client_id: Option<String>,
+    #[schema(nullable = false, example = "api@northgate.example")]
+    username: Option<String>,
+    #[schema(nullable = false)]
+    secret: Option<String>,
+    #[schema(nullable = false)]
+    integration_code: Option<String>,
+    #[schema(nullable = false)]
+    client_secret: Option<String>,
+    #[schema(nullable = false)]
+    tenant: Option<String>,
+    #[schema(nullable = false, example = "https://northgate.halopsa.com/auth")]
+    auth_url: Option<String>,
+}
+
+/// Settings to change; what is left out stays, a null takes the default back.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(
+    dead_code,
+    reason = "only its schema is wanted: core reads what was sent, all faults at once"
+)]
+pub struct PsaSettingsChange {
+    /// Minutes between reads of what changed.
+    #[schema(example = 15, minimum = 5, maximum = 1440)]
+    incremental_minutes: Option<u32>,
+    /// Hours between reads of everything.
+    #[schema(example = 24, minimum = 1, maximum = 168)]
+    full_hours: Option<u32>,
+    /// Only customers of one of these types, by the ids that `customer-types` lists; empty: all.
+    #[schema(example = json!(["1"]), max_items = 100)]
+    customer_types: Option<Vec<String>>,
+    /// Whether the PSA's webhooks are listened to. Registering one turns it on.
+    #[schema(example = true)]
+    callbacks: Option<bool>,
+    /// Tickets about tenants in trouble.
+    #[schema(value_type = Option<TicketSettingsView>)]
+    tickets: Option<Value>,
+}
+
 /// A PSA to connect.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -211,11 +268,11 @@ pub struct CreatePsaConnection {
     base_url: String,
     /// connectwise: `companyId`, `publicKey`, `privateKey`, `clientId`; autotask: `username`, `secret`,
     /// `integrationCode`; halopsa: `clientId`, `clientSecret` and where needed `tenant`, `authUrl`.
-    #[schema(value_type = Object, example = json!({"companyId": "northgate", "publicKey": "public", "privateKey": "an example is no secret", "clientId": "00001111-aaaa-2222-bbbb-3333cccc4444"}))]
+    #[schema(value_type = PsaCredentials)]
     credentials: Value,
     /// What differs from the defaults.
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false, value_type = Object, example = json!({"fullHours": 12, "customerTypes": ["1"]}))]
+    #[schema(nullable = false, value_type = PsaSettingsChange)]
     settings: Option<Value>,
 }
 
@@ -231,11 +288,11 @@ pub struct UpdatePsaConnection {
     base_url: Option<String>,
     /// All credentials; they take the place of the ones before.
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false, value_type = Object, example = json!({"companyId": "northgate", "publicKey": "public", "privateKey": "an example is no secret", "clientId": "00001111-aaaa-2222-bbbb-3333cccc4444"}))]
+    #[schema(nullable = false, value_type = PsaCredentials)]
     credentials: Option<Value>,
     /// What changes of the settings; what is left out stays, a null takes the default back.
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false, value_type = Object, example = json!({"fullHours": 12, "customerTypes": ["1"]}))]
+    #[schema(nullable = false, value_type = PsaSettingsChange)]
     settings: Option<Value>,
 }
 

@@ -54,9 +54,10 @@ async fn synced(caller: &Caller, tenant: &Tenant) -> Ids {
     let shown = caller.get(&path).await.expect(200).json();
     let groups = caller.list(&format!("{path}/groups")).await;
     let own = |value: &Value| value.as_str().expect("an id").to_owned();
+    // A name that leads nowhere, so that nobody is ever asked.
     let psa = json!({
-        "kind": "autotask", "name": "PSA", "baseUrl": "https://webservices2.autotask.net/atservicesrest/",
-        "credentials": {"username": "api@northgate.example", "secret": "s", "integrationCode": "c"},
+        "kind": "connectwise", "name": "PSA", "baseUrl": "https://psa.invalid",
+        "credentials": {"companyId": "a", "publicKey": "b", "privateKey": "c", "clientId": "d"},
     });
     let psa = caller
         .send(caller.request("POST", "/psa-connections").json(&psa))

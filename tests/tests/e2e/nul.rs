@@ -55,6 +55,8 @@ fn example(schema: &Value, document: &Value) -> Value {
         .as_str()
         .or_else(|| schema["type"][0].as_str());
     match kind {
+        // One whose members are whatever a PSA has.
+        Some("object") if schema.get("properties").is_none() => json!({"any": "text"}),
         Some("object") => {
             let members = schema["properties"].as_object().expect("properties");
             members
@@ -64,6 +66,7 @@ fn example(schema: &Value, document: &Value) -> Value {
         }
         Some("array") => json!([example(&schema["items"], document)]),
         Some("boolean") => json!(true),
+        Some("integer") => json!(1),
         Some("string") if schema["format"] == "uuid" => {
             json!("01990000-0000-7000-8000-000000000000")
         }
@@ -128,6 +131,7 @@ on_both_databases! {
         let first = async |list: &str, id: &str| app.owner.list(list).await[0][id].clone();
         let ids = json!({
             "tenantId": tenant.id,
+            "psaConnectionId": "01990000-0000-7000-8000-000000000000",
             "customerId": first("/customers", "id").await,
             "groupId": first(&format!("{path}/groups"), "id").await,
             "syncRunId": first(&format!("{path}/sync-runs"), "id").await,
@@ -175,7 +179,7 @@ on_both_databases! {
 
     async fn j3_nul_in_any_text_of_a_body_is_refused(backend: Backend) {
         let app = TestApp::start(backend).await;
-        let ids = json!({"tenantId": "01990000-0000-7000-8000-000000000000", "customerId": "01990000-0000-7000-8000-000000000000"});
+        let ids = json!({"tenantId": "01990000-0000-7000-8000-000000000000", "customerId": "01990000-0000-7000-8000-000000000000", "psaConnectionId": "01990000-0000-7000-8000-000000000000"});
         let (calls, document) = calls(&app.owner).await;
         let mut asked = 0;
         for call in calls {
