@@ -54,6 +54,20 @@ pub fn require(headers: &HeaderMap, tag: &str) -> Result<(), Problem> {
     }
 }
 
+/// Requires that `If-Match` names a tag of the present version, whatever the body showed besides.
+///
+/// # Errors
+/// `preconditionFailed` when it does not.
+pub fn require_version(headers: &HeaderMap, version: i64) -> Result<(), Problem> {
+    let (plain, besides) = (format!("\"{version}\""), format!("\"{version}-"));
+    let names = |tag: &String| *tag == plain || tag.starts_with(&besides);
+    if tags(headers, header::IF_MATCH).is_some_and(|wanted| wanted.iter().any(names)) {
+        Ok(())
+    } else {
+        Err(Problem::new(&catalogue::PRECONDITION_FAILED))
+    }
+}
+
 /// An answer with its tag: the body, or 304 when the caller has it already.
 pub fn answer(headers: &HeaderMap, tag: String, body: impl Serialize) -> HttpResponse {
     if is_known(headers, &tag) {
@@ -113,6 +127,12 @@ mod tests {
         let wanted = |value| headers(header::IF_MATCH, value);
         for good in ["\"7-stale\"", "\"6\", \"7-stale\""] {
             assert!(is_conditional(&wanted(good)) && require(&wanted(good), &present).is_ok());
+        }
+        for good in ["\"7-stale\"", "\"7\"", "\"6\", \"7-other\""] {
+            assert!(require_version(&wanted(good), 7).is_ok(), "{good}");
+        }
+        for other in ["\"77\"", "\"6-7\"", "7", "W/\"7\"", "*"] {
+            assert!(require_version(&wanted(other), 7).is_err(), "{other}");
         }
         for other in ["\"7\"", "\"x\"", "7-stale", "W/\"7-stale\"", ""] {
             assert!(is_conditional(&wanted(other)) && require(&wanted(other), &present).is_err());

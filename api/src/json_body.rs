@@ -100,7 +100,10 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Reads a body that may not announce its length.
-async fn read(mut payload: Payload) -> Result<Vec<u8>, Problem> {
+///
+/// # Errors
+/// `payloadTooLarge`, or `badRequest` for one that was cut off.
+pub async fn read(mut payload: Payload) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(unreadable)?;

@@ -17,7 +17,7 @@ use crate::{
     problem::ProblemBody,
     routes::{
         self, Access, Route, audit, connect, customers, docs, health, inventory, links, metrics,
-        openapi, problems, sync, tenants,
+        openapi, problems, psa_callbacks, psa_connections, sync, tenants,
     },
 };
 
@@ -53,6 +53,17 @@ const PROBLEM_PAGE: &str = "ProblemPage";
         tenants::get_tenant,
         tenants::update_tenant,
         tenants::revoke_tenant,
+        psa_connections::list_psa_connections,
+        psa_connections::create_psa_connection,
+        psa_connections::get_psa_connection,
+        psa_connections::update_psa_connection,
+        psa_connections::delete_psa_connection,
+        psa_connections::test_psa_connection,
+        psa_connections::list_ticket_options,
+        psa_connections::list_customer_types,
+        psa_callbacks::register_psa_callback,
+        psa_callbacks::remove_psa_callback,
+        psa_callbacks::receive_psa_event,
         audit::list_audit_events,
         sync::create_sync_run,
         sync::get_sync_status,
@@ -155,6 +166,10 @@ const TAGS: &[(&str, &str)] = &[
     (
         "inventory",
         "What the last sync found, under Microsoft Graph's own names.",
+    ),
+    (
+        "psa",
+        "Connections to PSA systems, where an MSP keeps its customers.",
     ),
     (
         "audit",
@@ -291,8 +306,20 @@ fn problem_statuses(operation: &Operation, route: &Route) -> Vec<u16> {
         statuses.push(409);
     }
     let asks_microsoft = ["/connect", "/callback"];
-    if asks_microsoft.iter().any(|part| route.path.contains(part)) {
+    let asks_a_psa = ["/ticket-options", "/customer-types"];
+    if asks_microsoft
+        .iter()
+        .chain(&asks_a_psa)
+        .any(|part| route.path.contains(part))
+    {
         statuses.extend([502, 503, 504]);
+    }
+    if asks_a_psa
+        .iter()
+        .chain(&["/callback"])
+        .any(|part| route.path.contains(part))
+    {
+        statuses.push(422);
     }
     statuses
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use tenantry_core::ids::{CustomerId, InvalidId, SyncRunId, TenantId};
+use tenantry_core::ids::{CustomerId, InvalidId, PsaConnectionId, SyncRunId, TenantId};
 use uuid::Uuid;
 
 use crate::problem::Problem;
@@ -26,6 +26,10 @@ impl PathParameter for TenantId {
 
 impl PathParameter for CustomerId {
     const NAME: &'static str = "customerId";
+}
+
+impl PathParameter for PsaConnectionId {
+    const NAME: &'static str = "psaConnectionId";
 }
 
 impl PathParameter for SyncRunId {

@@ -89,6 +89,14 @@ impl Problem {
         problem
     }
 
+    /// A body with these faults, which have a type of their own.
+    pub fn invalid_as(kind: &'static ProblemType, errors: Vec<FieldError>) -> Self {
+        let invalid = Self::invalid(errors);
+        let mut problem = Self::new(kind).detail(invalid.0.detail);
+        problem.0.errors = invalid.0.errors;
+        problem
+    }
+
     /// A parameter of the query with a fault.
     pub fn parameter(kind: &'static ProblemType, name: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();

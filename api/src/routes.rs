@@ -13,6 +13,8 @@ pub mod links;
 pub mod metrics;
 pub mod openapi;
 pub mod problems;
+pub mod psa_callbacks;
+pub mod psa_connections;
 pub mod sync;
 pub mod tenants;
 
@@ -141,6 +143,23 @@ routes! {
         PATCH tenants::update_tenant: TenantsWrite,
         DELETE tenants::revoke_tenant: TenantsRevoke,
     }
+    "/api/msp-portal/psa-connections" {
+        GET psa_connections::list_psa_connections: PsaRead,
+        POST psa_connections::create_psa_connection: PsaWrite,
+    }
+    "/api/msp-portal/psa-connections/{psaConnectionId}" {
+        GET psa_connections::get_psa_connection: PsaRead,
+        PATCH psa_connections::update_psa_connection: PsaWrite,
+        DELETE psa_connections::delete_psa_connection: PsaWrite,
+    }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/test" { POST psa_connections::test_psa_connection: PsaWrite }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/ticket-options" { GET psa_connections::list_ticket_options: PsaRead }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/customer-types" { GET psa_connections::list_customer_types: PsaRead }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/callback" {
+        POST psa_callbacks::register_psa_callback: PsaWrite,
+        DELETE psa_callbacks::remove_psa_callback: PsaWrite,
+    }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/events/{secret}" { POST psa_callbacks::receive_psa_event: Open }
     "/api/msp-portal/audit-events" { GET audit::list_audit_events: AuditRead }
     "/api/msp-portal/tenants/{tenantId}/sync" { POST sync::create_sync_run: SyncStart }
     "/api/msp-portal/tenants/{tenantId}/sync-status" { GET sync::get_sync_status: TenantsRead }

@@ -12,9 +12,17 @@ use crate::{
 };
 use ipnet::IpNet;
 use tenantry_core::{
-    audit::AuditService, consent::ConsentService, customers::CustomerService,
-    idempotency::Idempotency, inventory::InventoryService, microsoft::cloud::Origin,
-    organizations::OrganizationService, secrets::SecretText, sync::SyncService,
+    audit::AuditService,
+    consent::ConsentService,
+    customer_sync::CustomerSyncService,
+    customers::CustomerService,
+    idempotency::Idempotency,
+    inventory::InventoryService,
+    microsoft::cloud::Origin,
+    organizations::OrganizationService,
+    psa::{PsaCallbacks, PsaChecks, PsaConnectionService},
+    secrets::SecretText,
+    sync::SyncService,
     tenants::TenantService,
 };
 
@@ -42,6 +50,14 @@ pub struct AppState {
     pub tenants: TenantService,
     /// Connecting them; none without an app registration.
     pub consent: Option<ConsentService>,
+    /// Connections to PSAs.
+    pub psa_connections: PsaConnectionService,
+    /// Trying them.
+    pub psa_checks: PsaChecks,
+    /// Their webhooks.
+    pub psa_callbacks: PsaCallbacks,
+    /// Syncs of customers.
+    pub customer_syncs: CustomerSyncService,
     /// The audit.
     pub audit: AuditService,
     /// Syncs.

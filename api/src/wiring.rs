@@ -9,6 +9,7 @@ use tenantry_core::{
     clock::Clock,
     consent::{ConsentService, ConsentSettings, Prover, ReturnUrls},
     credentials::{ConnectionCredentials, ConnectionKeys},
+    customer_sync::CustomerSyncService,
     customers::CustomerService,
     idempotency::Idempotency,
     installation::{self, Installation, InstallationError},
@@ -21,7 +22,8 @@ use tenantry_core::{
         throttle::{Budgets, Governor},
     },
     organizations::OrganizationService,
-    outbound::{Limits, Outbound},
+    outbound::{GuardedOutbound, Limits, Outbound, OutboundError, TargetPolicy},
+    psa::{PsaAccess, PsaCallbacks, PsaChecks, PsaConnectionService},
     secrets::{MasterKey, SecretText, Vault},
     store::{DatabaseLocation, GuardError, MigrationError, OpenError, Store, StoreError},
     sync::{SyncService, WakeUp, Worker},
@@ -327,6 +329,12 @@ pub struct Services {
     pub identity: IdentityClient,
     /// The stored credentials of connections.
     pub credentials: ConnectionCredentials,
+    /// Connections to PSAs, opened.
+    pub psa: PsaAccess,
+    /// Their webhooks.
+    pub psa_callbacks: PsaCallbacks,
+    /// Syncs of customers.
+    pub customer_syncs: CustomerSyncService,
     syncing: Option<Syncing>,
 }
 
@@ -345,6 +353,7 @@ pub fn services(
     unlocked: &Unlocked,
     http: &HttpConfig,
     microsoft: MicrosoftConfig,
+    upstreams: TargetPolicy,
     license_names: LicenseNamesFile,
     slots: NonZeroU16,
 ) -> Result<Services, Failure> {
@@ -356,12 +365,9 @@ pub fn services(
     let wake = WakeUp::default();
     let is_registered = microsoft.credential.is_some();
     let credential = microsoft.credential.clone();
-    let outbound = Outbound::new(Limits::default()).map_err(|error| {
-        Failure::new("cannot prepare HTTPS")
-            .because(error)
-            .advise("Install the system's certificate authorities (Debian: ca-certificates).")
-    })?;
+    let outbound = Outbound::new(Limits::default()).map_err(no_https)?;
     let outbound = outbound.with_measures(Arc::clone(store.measures()));
+    let psa = psa(store, vault, upstreams)?;
     let stored = ConnectionCredentials::new(store.clone(), ConnectionKeys::new(vault.clone()));
     let identity = identity(&http.public_url, microsoft, &outbound, store.clock())?
         .with_source(Arc::new(stored.clone()));
@@ -374,8 +380,9 @@ pub fn services(
         governor.clone(),
     );
     let prover = Prover::new(store.clone(), identity.clone(), graph.clone(), wake.clone());
+    let public_url = url_of(&http.public_url)?;
     let settings = ConsentSettings {
-        public_url: url_of(&http.public_url)?,
+        public_url: public_url.clone(),
         return_urls: ReturnUrls::new(http.return_urls.clone()),
     };
     let consent = ConsentService::new(
@@ -394,6 +401,9 @@ pub fn services(
         tenants: TenantService::new(store.clone(), identity.clone()),
         consent: is_registered.then_some(consent),
         sync: SyncService::new(store.clone(), wake.clone()),
+        psa_callbacks: PsaCallbacks::new(psa.clone(), public_url),
+        customer_syncs: CustomerSyncService::new(store.clone(), psa.clone(), wake.clone()),
+        psa,
         inventory: InventoryService::new(store.clone(), Arc::new(license_names)),
         audit: AuditService::new(store.clone()),
         idempotency: Idempotency::new(store.clone(), vault.clone()),
@@ -409,6 +419,24 @@ pub fn services(
             slots,
         }),
     })
+}
+
+/// The way to PSA systems, with every adapter there is.
+fn psa(store: &Store, vault: &Vault, upstreams: TargetPolicy) -> Result<PsaAccess, Failure> {
+    let outbound = GuardedOutbound::new(Limits::default(), upstreams).map_err(no_https)?;
+    let outbound = outbound.with_measures(Arc::clone(store.measures()));
+    Ok(PsaAccess::new(
+        store.clone(),
+        vault.clone(),
+        outbound,
+        Arc::new(tenantry_psa::registry::open),
+    ))
+}
+
+fn no_https(error: OutboundError) -> Failure {
+    Failure::new("cannot prepare HTTPS")
+        .because(error)
+        .advise("Install the system's certificate authorities (Debian: ca-certificates).")
 }
 
 impl Services {
@@ -484,6 +512,10 @@ pub fn state(
         customers: services.customers,
         tenants: services.tenants,
         consent: services.consent,
+        psa_connections: PsaConnectionService::new(services.psa.clone()),
+        psa_checks: PsaChecks::new(services.psa),
+        psa_callbacks: services.psa_callbacks,
+        customer_syncs: services.customer_syncs,
         audit: services.audit,
         sync: services.sync,
         inventory: services.inventory,

@@ -13,6 +13,7 @@ pub mod domain;
 pub mod error;
 pub mod event;
 pub mod halopsa;
+pub mod registry;
 pub mod report;
 #[cfg(test)]
 pub mod scripted;

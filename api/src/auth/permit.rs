@@ -40,5 +40,7 @@ permits! {
     SyncCancel,
     CustomersRead,
     CustomersWrite,
+    PsaRead,
+    PsaWrite,
     AuditRead,
 }

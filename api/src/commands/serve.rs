@@ -65,6 +65,7 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
         &unlocked,
         &config.http,
         config.microsoft,
+        config.upstreams,
         config.license_names,
         config.sync_workers,
     )?;

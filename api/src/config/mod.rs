@@ -11,11 +11,13 @@ mod reader;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+mod upstreams;
 
 use std::{ffi::OsString, num::NonZeroU16, path::PathBuf};
 
 use tenantry_core::{
     inventory::license_names::{LicenseNamesError, LicenseNamesFile},
+    outbound::TargetPolicy,
     secrets::MasterKey,
     store::DatabaseLocation,
 };
@@ -37,6 +39,8 @@ pub struct Config {
     pub master_key: MasterKeySource,
     /// The app registration and the cloud.
     pub microsoft: MicrosoftConfig,
+    /// Which addresses that a user can name may be called.
+    pub upstreams: TargetPolicy,
     /// How many tenants may sync at once in this process.
     pub sync_workers: NonZeroU16,
     /// What is logged, and how.
@@ -158,12 +162,11 @@ impl Config {
         let database = DatabaseConfig::read(reader);
         let master_key = master_key(reader, database.as_ref(), needs);
         let microsoft = MicrosoftConfig::read(reader);
-        for later in ["PARTNER_WRITES", "ALLOW_LOOPBACK_UPSTREAMS"] {
-            reader.parsed(later, |text| {
-                text.parse::<bool>()
-                    .map_err(|_neither| "expected true or false")
-            });
-        }
+        reader.parsed("PARTNER_WRITES", |text| {
+            text.parse::<bool>()
+                .map_err(|_neither| "expected true or false")
+        });
+        let upstreams = upstreams::read(reader);
         let license_names = license_names(reader);
         let log = log(reader);
         Some(Self {
@@ -171,6 +174,7 @@ impl Config {
             database: database?,
             master_key: master_key?,
             microsoft: microsoft?,
+            upstreams,
             sync_workers,
             log,
             license_names: license_names?,

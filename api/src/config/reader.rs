@@ -12,7 +12,7 @@ use tenantry_core::secrets::SecretText;
 
 use super::{
     nearest::nearest,
-    settings::{CONFIG_VARIABLE, PREFIX, names},
+    settings::{CONFIG_VARIABLE, Form, PREFIX, SETTINGS, names},
 };
 
 /// Variables with our prefix that are no settings: tests set some, and Kubernetes sets others for a
@@ -73,7 +73,15 @@ impl Reader {
     /// on a variable that has no value.
     fn take_variable(&mut self, name: &str, value: OsString) {
         let known: Vec<String> = names().collect();
-        if known.iter().any(|own| own == name) {
+        let is_of_file = SETTINGS
+            .iter()
+            .any(|setting| setting.name == name && setting.form == Form::FileOnly);
+        if is_of_file {
+            let key = name.to_ascii_lowercase();
+            self.problems.push(format!(
+                "{PREFIX}{name}: is no variable; give `{key}` in the file that {CONFIG_VARIABLE} names"
+            ));
+        } else if known.iter().any(|own| own == name) {
             match value.into_string() {
                 Ok(value) if value.is_empty() => {}
                 Ok(value) => {

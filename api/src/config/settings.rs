@@ -23,6 +23,8 @@ pub enum Form {
     Secret,
     /// A secret that is given by the name of its file only; the setting's name ends in `_FILE`.
     SecretFile,
+    /// A value that only the settings file can give, so that whoever sets variables for the process cannot.
+    FileOnly,
 }
 
 /// The prefix of the environment variables.
@@ -47,7 +49,7 @@ impl Setting {
     /// Whether the value must never be shown.
     pub fn is_secret(&self) -> bool {
         match self.form {
-            Form::Plain => false,
+            Form::Plain | Form::FileOnly => false,
             Form::Secret | Form::SecretFile => true,
         }
     }
@@ -58,7 +60,7 @@ pub fn names() -> impl Iterator<Item = String> {
     SETTINGS.iter().flat_map(|setting| {
         let file = match setting.form {
             Form::Secret => Some(format!("{}_FILE", setting.name)),
-            Form::Plain | Form::SecretFile => None,
+            Form::Plain | Form::SecretFile | Form::FileOnly => None,
         };
         std::iter::once(setting.name.to_owned()).chain(file)
     })
@@ -198,8 +200,16 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "ALLOW_LOOPBACK_UPSTREAMS",
         "false",
-        "Lets PSA base URLs and webhook targets point at this machine. Checked, but not used by this version.",
+        "Lets the addresses of PSAs and webhook targets point at this machine, as they are written. For stand-ins and tests.",
     ),
+    Setting {
+        name: "PRIVATE_UPSTREAMS",
+        default: "none",
+        form: Form::FileOnly,
+        meaning: "Key of the settings file only. List of private networks in which PSAs may be called, each for one host: \
+                  `psa.example.com=10.1.0.0/16`. Such a host may use port 443 and those from 1024 on. A network alone allows \
+                  every host in it, and so every organisation of this installation to name one.",
+    },
     plain(
         "RETURN_URLS",
         "none",

@@ -583,6 +583,7 @@ fn table() -> String {
         let variable = match setting.form {
             Form::Secret => format!("`{0}` or `{0}_FILE`", setting.variable()),
             Form::Plain | Form::SecretFile => format!("`{}`", setting.variable()),
+            Form::FileOnly => format!("`{}` in the file", setting.key()),
         };
         let default = match setting.default {
             words @ ("none" | "from the cloud" | "cores × 4") => words.to_owned(),
@@ -607,4 +608,34 @@ fn the_reference_page_has_the_table_of_all_settings() {
         page.contains(&table),
         "put this table into docs/reference/settings.md:\n{table}"
     );
+}
+
+#[test]
+fn n5_private_networks_are_allowed_by_the_file_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = in_file(
+        folder.path(),
+        "private_upstreams = [\"psa.example=10.0.0.0/8\", \"192.168.0.0/16\"]\nallow_loopback_upstreams = true",
+    );
+    let config = read(&[("TENANTRY_CONFIG", toml.as_str())]).unwrap();
+    assert!(config.upstreams.base("https://psa.example:8443").is_ok());
+    assert!(config.upstreams.base("http://127.0.0.1:1").is_ok());
+    let closed = read(&[]).unwrap().upstreams;
+    assert!(closed.base("https://psa.example:8443").is_err());
+    assert!(closed.base("http://127.0.0.1:1").is_err());
+    let variable = read(&[("TENANTRY_PRIVATE_UPSTREAMS", "10.0.0.0/8")]).unwrap_err();
+    assert!(
+        variable.problems[0].contains("is no variable"),
+        "{variable:?}"
+    );
+    for bad in [
+        "0.0.0.0/0",
+        "127.0.0.0/8",
+        "psa.example=169.254.169.254",
+        "nonsense",
+    ] {
+        let toml = in_file(folder.path(), &format!("private_upstreams = [\"{bad}\"]"));
+        let refused = read(&[("TENANTRY_CONFIG", toml.as_str())]).unwrap_err();
+        assert!(refused.problems[0].contains(bad), "{refused:?}");
+    }
 }

@@ -150,6 +150,50 @@ catalogue! {
         "The customer cannot be deactivated while tenants are connected for it.",
         someone "Revoke the customer's tenants, or give them to another customer, first.";
 
+    // Connections to PSAs
+    PSA_CONNECTION_NOT_FOUND = "psaConnectionNotFound", NOT_FOUND, false, "PSA connection not found",
+        "Your organisation has no such PSA connection. One of another organisation gives the same answer.",
+        caller "Choose one from the list of PSA connections, or create it.";
+    INVALID_PSA_CREDENTIALS = "invalidPsaCredentials", UNPROCESSABLE_ENTITY, false, "Invalid PSA credentials",
+        "The credentials do not have the fields that this PSA needs. The member errors points at each fault; no value is repeated.",
+        caller "Send the fields that this PSA needs: connectwise companyId, publicKey, privateKey, clientId; autotask username, secret, integrationCode; halopsa clientId, clientSecret and where needed tenant, authUrl.";
+    OTHER_SYSTEM = "otherSystem", UNPROCESSABLE_ENTITY, false, "Another PSA system",
+        "The new address or credentials lead to another system than the one from which this connection's customers came. Its records have other ids.",
+        someone "Create a PSA connection of its own for the other system, and delete this one if it is not used any more.";
+    UPSTREAM_ADDRESS_REFUSED = "upstreamAddressRefused", UNPROCESSABLE_ENTITY, false, "Address refused",
+        "The address is not one that this installation calls: only https at port 443 of public hosts named in full, and what the operator allowed.",
+        someone "Correct the address; for a PSA in a private network whoever runs this installation adds it to private_upstreams in its settings file.";
+    PSA_CONFIGURATION_INVALID = "psaConfigurationInvalid", UNPROCESSABLE_ENTITY, false, "PSA connection cannot be used",
+        "The PSA connection cannot be used as it is set up.",
+        someone "Correct the connection's address, credentials or settings.";
+    PSA_CREDENTIALS_REJECTED = "psaCredentialsRejected", BAD_GATEWAY, false, "PSA credentials rejected",
+        "The PSA does not accept the credentials of the connection.",
+        someone "Make new credentials in the PSA and put them into the connection; some PSAs lock a user after failed sign-ins.";
+    PSA_PERMISSION_MISSING = "psaPermissionMissing", BAD_GATEWAY, false, "Right missing in the PSA",
+        "The credentials of the connection are good, but lack a right in the PSA.",
+        someone "An administrator of the PSA gives the user of the connection the right that the detail names.";
+    PSA_UNREACHABLE = "psaUnreachable", BAD_GATEWAY, true, "PSA cannot be reached",
+        "The connection to the PSA failed, or it did not answer in time.",
+        caller "Try again later.";
+    PSA_RATE_LIMITED = "psaRateLimited", TOO_MANY_REQUESTS, true, "Limited by the PSA",
+        "The PSA wants calls to wait, or what it lets this connection do is used up. This is the PSA's limit, not Tenantry's.",
+        caller "Wait as long as the header Retry-After says.";
+    PSA_UNEXPECTED_ANSWER = "psaUnexpectedAnswer", BAD_GATEWAY, true, "Unexpected answer from the PSA",
+        "The answer is none that this PSA documents: a page, a redirect, JSON of another form.",
+        someone "Check that the address is that of the PSA's API and that no proxy answers in its place.";
+    PSA_REQUEST_REFUSED = "psaRequestRefused", BAD_GATEWAY, false, "Refused by the PSA",
+        "The PSA refused a request; the detail has its words.",
+        someone "Check the connection's settings against the PSA.";
+    PSA_EVENT_NOT_AUTHENTIC = "psaEventNotAuthentic", UNAUTHORIZED, false, "Event not authentic",
+        "The webhook's sender could not be proven to be the PSA.",
+        someone "Register the webhook of the connection again, so that both sides know the same key.";
+    PSA_EVENT_NOT_NOW = "psaEventNotNow", SERVICE_UNAVAILABLE, true, "Event cannot be verified now",
+        "The key that proves the webhook's sender cannot be had at present.",
+        caller "Send the event again later.";
+    CALLBACK_GONE = "callbackGone", CONFLICT, true, "Webhook removed meanwhile",
+        "The webhook was removed, or its connection deleted, while it was set up.",
+        caller "Register it again, if the connection is still there.";
+
     // Tenants and syncs
     TENANT_ALREADY_CONNECTED = "tenantAlreadyConnected", CONFLICT, false, "Tenant already connected",
         "Your organisation has this tenant connected, and the connection works.",

@@ -11,6 +11,10 @@ use tenantry_core::{
     inventory::InventoryError,
     microsoft::aadsts::MicrosoftError,
     names::InvalidName,
+    psa::{
+        CallbackError, ConnectionFault, PsaCallError, PsaConnectionError, PsaError, ReceiveError,
+        Trouble,
+    },
     store::StoreError,
     sync::SyncRequestError,
     tenants::TenantsError,
@@ -95,6 +99,136 @@ fn sentence(why: &Why) -> String {
         Why::NotADomain => "A domain",
     };
     format!("{subject} {why}.")
+}
+
+impl From<PsaConnectionError> for Problem {
+    fn from(error: PsaConnectionError) -> Self {
+        match error {
+            PsaConnectionError::NotFound => Self::new(&catalogue::PSA_CONNECTION_NOT_FOUND),
+            PsaConnectionError::VersionMismatch => Self::new(&catalogue::PRECONDITION_FAILED),
+            PsaConnectionError::Invalid(faults) => Self::invalid(field_errors(faults)),
+            PsaConnectionError::InvalidCredentials(faults) => {
+                Self::invalid_as(&catalogue::INVALID_PSA_CREDENTIALS, field_errors(faults))
+            }
+            PsaConnectionError::AddressRefused { pointer, why } => {
+                let detail = format!("The address {why}.");
+                let fault = FieldError::at(pointer, "upstreamAddressRefused", detail);
+                Self::invalid_as(&catalogue::UPSTREAM_ADDRESS_REFUSED, vec![fault])
+            }
+            PsaConnectionError::OtherSystem { before, after } => {
+                Self::new(&catalogue::OTHER_SYSTEM).detail(format!(
+                    "The customers of this connection came from {before}; this would be {after}."
+                ))
+            }
+            PsaConnectionError::Refused(error) => refused_entry(&error),
+            PsaConnectionError::Vault(error) => unreadable_psa().caused_by(error),
+            PsaConnectionError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn field_errors(faults: Vec<ConnectionFault>) -> Vec<FieldError> {
+    let error = |fault: ConnectionFault| FieldError::at(fault.pointer, fault.code, fault.detail);
+    faults.into_iter().map(error).collect()
+}
+
+/// What an adapter says about an address or credentials before it asks the PSA anything.
+fn refused_entry(error: &PsaError) -> Problem {
+    match error {
+        PsaError::AddressRefused => Problem::new(&catalogue::UPSTREAM_ADDRESS_REFUSED),
+        PsaError::Config { what } => Problem::new(&catalogue::PSA_CONFIGURATION_INVALID)
+            .detail(format!("{}.", what.trim_end_matches('.'))),
+        PsaError::Auth { .. }
+        | PsaError::Permission { .. }
+        | PsaError::NotFound
+        | PsaError::Validation { .. }
+        | PsaError::RateLimited { .. }
+        | PsaError::Transient { .. }
+        | PsaError::Ambiguous
+        | PsaError::Conflict
+        | PsaError::Protocol { .. } => {
+            Problem::new(&catalogue::PSA_CONFIGURATION_INVALID).detail(error.to_string())
+        }
+    }
+}
+
+fn unreadable_psa() -> Problem {
+    Problem::new(&catalogue::STORED_CREDENTIAL_UNREADABLE)
+        .detail("What is stored for the PSA connection is damaged or was sealed by another key.")
+        .action("The operator of this installation looks into the log; putting new credentials into the connection, or making it anew, stores new ones.")
+}
+
+impl From<PsaCallError> for Problem {
+    fn from(error: PsaCallError) -> Self {
+        match error {
+            PsaCallError::NotFound => Self::new(&catalogue::PSA_CONNECTION_NOT_FOUND),
+            PsaCallError::Unreadable => unreadable_psa(),
+            PsaCallError::Psa { error, trouble } => psa_problem(&error, *trouble),
+            PsaCallError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// A refusal of a PSA, for whoever waits for its answer.
+fn psa_problem(error: &PsaError, trouble: Trouble) -> Problem {
+    let problem = Problem::new(match error {
+        PsaError::Config { .. } => &catalogue::PSA_CONFIGURATION_INVALID,
+        PsaError::Auth { .. } => &catalogue::PSA_CREDENTIALS_REJECTED,
+        PsaError::Permission { .. } => &catalogue::PSA_PERMISSION_MISSING,
+        PsaError::AddressRefused => &catalogue::UPSTREAM_ADDRESS_REFUSED,
+        PsaError::Transient { .. } | PsaError::Ambiguous => &catalogue::PSA_UNREACHABLE,
+        PsaError::RateLimited { .. } => &catalogue::PSA_RATE_LIMITED,
+        PsaError::Protocol { .. } => &catalogue::PSA_UNEXPECTED_ANSWER,
+        PsaError::NotFound | PsaError::Validation { .. } | PsaError::Conflict => {
+            &catalogue::PSA_REQUEST_REFUSED
+        }
+    });
+    let problem = problem.detail(trouble.detail);
+    let problem = match trouble.action {
+        Some(action) => problem.action(action),
+        None => problem,
+    };
+    match error {
+        PsaError::RateLimited { retry_after } => {
+            problem.retry_after(retry_after.map_or(THROTTLED, Duration::from_secs))
+        }
+        PsaError::Config { .. }
+        | PsaError::Auth { .. }
+        | PsaError::Permission { .. }
+        | PsaError::AddressRefused
+        | PsaError::Transient { .. }
+        | PsaError::Ambiguous
+        | PsaError::Protocol { .. }
+        | PsaError::NotFound
+        | PsaError::Validation { .. }
+        | PsaError::Conflict => problem,
+    }
+}
+
+impl From<CallbackError> for Problem {
+    fn from(error: CallbackError) -> Self {
+        match error {
+            CallbackError::Call(error) => error.into(),
+            CallbackError::Gone => Self::new(&catalogue::CALLBACK_GONE),
+            CallbackError::Randomness(error) => Self::internal(error),
+            CallbackError::Vault(error) => unreadable_psa().caused_by(error),
+            CallbackError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReceiveError> for Problem {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            // The same as for any path that there is not: who guesses learns nothing.
+            ReceiveError::Unknown => Self::not_found(),
+            ReceiveError::NotAuthentic => Self::new(&catalogue::PSA_EVENT_NOT_AUTHENTIC),
+            ReceiveError::NotNow => {
+                Self::new(&catalogue::PSA_EVENT_NOT_NOW).retry_after(Duration::from_secs(60))
+            }
+            ReceiveError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<SyncRequestError> for Problem {

@@ -3,7 +3,10 @@
 mod access;
 mod answers;
 mod customers;
+#[path = "../../../core/tests/support/fake_adapter.rs"]
+mod fake_adapter;
 mod limits;
+mod psa_connections;
 
 use std::{rc::Rc, sync::Arc};
 
@@ -22,6 +25,7 @@ use tenantry_core::{
     access::{Role, keys::KeyService},
     audit::AuditService,
     clock::Clock,
+    customer_sync::CustomerSyncService,
     customers::CustomerService,
     idempotency::Idempotency,
     ids::{ApiKeyId, OrgId},
@@ -34,7 +38,8 @@ use tenantry_core::{
         throttle::{Budgets, Governor},
     },
     organizations::OrganizationService,
-    outbound::{Limits, Outbound},
+    outbound::{GuardedOutbound, Limits, Outbound, TargetPolicy},
+    psa::{PsaAccess, PsaCallbacks, PsaChecks, PsaConnectionService},
     secrets::{MasterKey, SecretText, Vault},
     store::{DatabaseLocation, Store},
     sync::{SyncService, WakeUp},
@@ -58,6 +63,7 @@ struct World {
     vault: Vault,
     keys: KeyService,
     organizations: OrganizationService,
+    psa: Arc<fake_adapter::Script>,
 }
 
 /// An organisation and its owner's key.
@@ -103,6 +109,7 @@ impl World {
             store,
             master,
             vault,
+            psa: Arc::default(),
         }
     }
 
@@ -122,6 +129,10 @@ impl World {
     fn state(&self) -> AppState {
         let store = || self.store.clone();
         let sync = SyncService::new(store(), WakeUp::default());
+        let policy = TargetPolicy::new(false, Vec::new());
+        let outbound = GuardedOutbound::new(Limits::default(), policy).unwrap();
+        let psa = PsaAccess::new(store(), self.vault.clone(), outbound, self.psa.factory());
+        let public_url = url::Url::parse("https://tenantry.example").unwrap();
         let drain = Drain::default();
         AppState {
             public_url: Origin::parse("https://tenantry.example").unwrap(),
@@ -135,6 +146,10 @@ impl World {
             customers: CustomerService::new(store()),
             tenants: TenantService::new(store(), identity()),
             consent: None,
+            psa_connections: PsaConnectionService::new(psa.clone()),
+            psa_checks: PsaChecks::new(psa.clone()),
+            psa_callbacks: PsaCallbacks::new(psa.clone(), public_url),
+            customer_syncs: CustomerSyncService::new(store(), psa, WakeUp::default()),
             audit: AuditService::new(store()),
             sync: sync.clone(),
             inventory: InventoryService::new(

@@ -399,7 +399,7 @@ mod tests {
     fn n5_this_machine_is_called_as_written_with_the_setting_alone() {
         for text in [
             "http://127.0.0.1:4711/base",
-            "http://[::1]:80/",
+            "http://[::1]:8080/",
             "https://localhost:8443/",
             "http://127.9.9.9/",
         ] {

@@ -10,11 +10,14 @@ mod audit;
 mod budgets;
 mod customer_sync;
 mod customers;
+#[path = "../support/fake_adapter.rs"]
+mod fake_adapter;
 mod idempotency;
 mod installation;
 mod isolation;
 mod keys;
 mod notices;
+mod psa;
 mod schema;
 mod statuses;
 mod store;

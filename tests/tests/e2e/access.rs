@@ -30,6 +30,51 @@ const CALLS: &[(&str, &str, &str, [bool; 4])] = &[
         KEEPS_CUSTOMERS,
     ),
     ("DELETE", "/customers/{customerId}", "", KEEPS_CUSTOMERS),
+    ("GET", "/psa-connections", "", READS),
+    ("POST", "/psa-connections", "{}", KEEPS_PSAS),
+    ("GET", "/psa-connections/{psaConnectionId}", "", READS),
+    (
+        "PATCH",
+        "/psa-connections/{psaConnectionId}",
+        "{}",
+        KEEPS_PSAS,
+    ),
+    (
+        "DELETE",
+        "/psa-connections/{psaConnectionId}",
+        "",
+        KEEPS_PSAS,
+    ),
+    (
+        "POST",
+        "/psa-connections/{psaConnectionId}/test",
+        "",
+        KEEPS_PSAS,
+    ),
+    (
+        "GET",
+        "/psa-connections/{psaConnectionId}/ticket-options",
+        "",
+        READS,
+    ),
+    (
+        "GET",
+        "/psa-connections/{psaConnectionId}/customer-types",
+        "",
+        READS,
+    ),
+    (
+        "POST",
+        "/psa-connections/{psaConnectionId}/callback",
+        "",
+        KEEPS_PSAS,
+    ),
+    (
+        "DELETE",
+        "/psa-connections/{psaConnectionId}/callback",
+        "",
+        KEEPS_PSAS,
+    ),
     ("GET", "/tenants", "", READS),
     (
         "POST",
@@ -89,10 +134,12 @@ const READS: [bool; 4] = [true, true, true, true];
 /// And starts syncs.
 const KEEPS_CUSTOMERS: [bool; 4] = [true, true, true, false];
 const CONNECTS: [bool; 4] = [true, true, false, false];
+const KEEPS_PSAS: [bool; 4] = [true, false, true, false];
 
 /// Calls that anybody may make.
 const OPEN: &[(&str, &str)] = &[
     ("GET", "/tenants/callback"),
+    ("POST", "/psa-connections/{psaConnectionId}/events/{secret}"),
     ("GET", "//connect/{token}"),
     ("POST", "//connect/{token}"),
     ("GET", "//connect/{token}/result"),

@@ -21,6 +21,7 @@ struct Ids {
     customer: String,
     run: String,
     group: String,
+    psa: String,
 }
 
 impl Ids {
@@ -31,6 +32,7 @@ impl Ids {
             customer: id(),
             run: id(),
             group: id(),
+            psa: id(),
         }
     }
 
@@ -39,6 +41,7 @@ impl Ids {
             .replace("{customerId}", &self.customer)
             .replace("{syncRunId}", &self.run)
             .replace("{groupId}", &self.group)
+            .replace("{psaConnectionId}", &self.psa)
     }
 }
 
@@ -51,11 +54,19 @@ async fn synced(caller: &Caller, tenant: &Tenant) -> Ids {
     let shown = caller.get(&path).await.expect(200).json();
     let groups = caller.list(&format!("{path}/groups")).await;
     let own = |value: &Value| value.as_str().expect("an id").to_owned();
+    let psa = json!({
+        "kind": "autotask", "name": "PSA", "baseUrl": "https://webservices2.autotask.net/atservicesrest/",
+        "credentials": {"username": "api@northgate.example", "secret": "s", "integrationCode": "c"},
+    });
+    let psa = caller
+        .send(caller.request("POST", "/psa-connections").json(&psa))
+        .await;
     Ids {
         tenant: tenant.id.to_string(),
         customer: own(&shown["customerId"]),
         run: own(&status["run"]["id"]),
         group: own(&groups[0]["id"]),
+        psa: own(&psa.expect(201).json()["id"]),
     }
 }
 
@@ -101,7 +112,8 @@ on_both_databases! {
             let missing = call(&other, method, &Ids::missing().fill(path)).await;
             let foreign = call(&other, method, &mine.fill(path)).await;
             assert_eq!(seen(&foreign), seen(&missing), "{method} {path}");
-            foreign.expect_problem(404, "notFound");
+            let is_psa = path.contains("{psaConnectionId}") && !path.contains("{secret}");
+            foreign.expect_problem(404, if is_psa { "psaConnectionNotFound" } else { "notFound" });
             // A foreign thing below one's own tenant is no other case.
             if path.contains("{syncRunId}") || path.contains("{groupId}") {
                 let mixed = Ids { tenant: theirs.tenant.clone(), ..mine.clone() };

@@ -14,6 +14,7 @@ fn path_of(route: &Route) -> String {
         "{syncRunId}",
         "{groupId}",
         "{connectionId}",
+        "{psaConnectionId}",
     ];
     let path = names
         .into_iter()
@@ -21,6 +22,7 @@ fn path_of(route: &Route) -> String {
     path.replace("{file}", "init.js")
         .replace("{code}", "notFound")
         .replace("{token}", "none")
+        .replace("{secret}", "none")
 }
 
 /// A call that goes as far as the handler: a body where one may be wanted.
