@@ -248,17 +248,20 @@ impl Tokens {
             (Some(url), tenant @ Some(_)) => Authority { url, tenant },
             (entered, tenant) => {
                 let info = self.auth_info().await?;
-                let url = match (entered, &info.auth_url) {
-                    (Some(url), _) => url,
-                    (None, None) => self.address.usual_authority(),
-                    (None, Some(named)) => self.address.named_authority(named).ok_or_else(
-                        || PsaError::Config {
+                let url =
+                    match (entered, &info.auth_url) {
+                        (Some(url), _) => url,
+                        (None, None) => self.address.usual_authority(),
+                        (None, Some(named)) => {
+                            self.address.named_authority(named).ok_or_else(|| {
+                                PsaError::Config {
                             what: "this HaloPSA names an authorisation server at another address; \
                                        if it is the right one, enter it as authUrl"
                                 .to_owned(),
-                        },
-                    )?,
-                };
+                        }
+                            })?
+                        }
+                    };
                 Authority {
                     url,
                     tenant: tenant.or(info.tenant_id),
