@@ -14,7 +14,7 @@ use actix_web::{
 use aws_lc_rs::digest;
 use futures_util::{StreamExt as _, future::LocalBoxFuture};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     middleware::limits::{self, BODY_LIMIT},
@@ -39,12 +39,46 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
         Box::pin(async move {
             kind?;
             let bytes = read(payload).await?;
-            let value = strict::parse(&bytes).map_err(invalid_json)?;
-            let hash = hash_of(&value);
-            let value = typed::read(value).map_err(|fault| {
-                let (pointer, code, detail) = fault.into_parts();
-                Problem::invalid(vec![FieldError::at(pointer, code, detail)])
-            })?;
+            parsed(&bytes)
+        })
+    }
+}
+
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<JsonBody<T>, Problem> {
+    let value = strict::parse(bytes).map_err(invalid_json)?;
+    let hash = hash_of(&value);
+    let value = typed::read(value).map_err(|fault| {
+        let (pointer, code, detail) = fault.into_parts();
+        Problem::invalid(vec![FieldError::at(pointer, code, detail)])
+    })?;
+    Ok(JsonBody { value, hash })
+}
+
+/// A body that may be left out: then it is the default of `T`.
+pub struct OptionalJsonBody<T> {
+    /// What was sent.
+    pub value: T,
+    /// As of [`JsonBody`]; of an empty object where nothing was sent.
+    pub hash: [u8; 32],
+}
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJsonBody<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let kind = require_json(request.headers());
+        let payload = payload.take();
+        Box::pin(async move {
+            let bytes = read(payload).await?;
+            if bytes.is_empty() {
+                return Ok(Self {
+                    value: T::default(),
+                    hash: hash_of(&Value::Object(Map::new())),
+                });
+            }
+            kind?;
+            let JsonBody { value, hash } = parsed(&bytes)?;
             Ok(Self { value, hash })
         })
     }

@@ -16,8 +16,9 @@ use utoipa::{
 use crate::{
     problem::ProblemBody,
     routes::{
-        self, Access, Route, audit, connect, customers, docs, health, inventory, links, metrics,
-        openapi, problems, psa_callbacks, psa_connections, psa_tickets, sync, tenants,
+        self, Access, Route, audit, connect, customer_syncs, customers, docs, health, inventory,
+        links, metrics, openapi, problems, psa_callbacks, psa_connections, psa_tickets, sync,
+        tenants,
     },
 };
 
@@ -43,6 +44,8 @@ const PROBLEM_PAGE: &str = "ProblemPage";
         customers::get_customer,
         customers::update_customer,
         customers::deactivate_customer,
+        customers::merge_customer,
+        customers::list_customer_sites,
         links::open_link,
         links::begin_sign_in,
         links::show_result,
@@ -61,6 +64,10 @@ const PROBLEM_PAGE: &str = "ProblemPage";
         psa_connections::test_psa_connection,
         psa_connections::list_ticket_options,
         psa_connections::list_customer_types,
+        customer_syncs::create_customer_sync,
+        customer_syncs::list_customer_syncs,
+        customer_syncs::get_customer_sync,
+        customer_syncs::cancel_customer_sync,
         psa_callbacks::register_psa_callback,
         psa_callbacks::remove_psa_callback,
         psa_callbacks::receive_psa_event,
@@ -308,7 +315,7 @@ fn problem_statuses(operation: &Operation, route: &Route) -> Vec<u16> {
         statuses.push(409);
     }
     let asks_microsoft = ["/connect", "/callback"];
-    let asks_a_psa = ["/ticket-options", "/customer-types"];
+    let asks_a_psa = ["/ticket-options", "/customer-types", "/sites"];
     if asks_microsoft
         .iter()
         .chain(&asks_a_psa)

@@ -6,7 +6,9 @@ use std::{
 };
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use tenantry_core::ids::{CustomerId, InvalidId, PsaConnectionId, SyncRunId, TenantId};
+use tenantry_core::ids::{
+    CustomerId, CustomerSyncRunId, InvalidId, PsaConnectionId, SyncRunId, TenantId,
+};
 use uuid::Uuid;
 
 use crate::problem::Problem;
@@ -33,6 +35,10 @@ impl PathParameter for PsaConnectionId {
 }
 
 impl PathParameter for SyncRunId {
+    const NAME: &'static str = "syncRunId";
+}
+
+impl PathParameter for CustomerSyncRunId {
     const NAME: &'static str = "syncRunId";
 }
 

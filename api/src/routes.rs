@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod connect;
+pub mod customer_syncs;
 pub mod customers;
 pub mod docs;
 pub mod health;
@@ -132,6 +133,8 @@ routes! {
         PATCH customers::update_customer: CustomersWrite,
         DELETE customers::deactivate_customer: CustomersWrite,
     }
+    "/api/msp-portal/customers/{customerId}/merge" { POST customers::merge_customer: CustomersWrite }
+    "/api/msp-portal/customers/{customerId}/sites" { GET customers::list_customer_sites: CustomersRead }
     "/api/msp-portal/tenants" { GET tenants::list_tenants: TenantsRead }
     "/api/msp-portal/tenants/connect" { POST connect::connect_tenant: TenantsConnect }
     "/api/msp-portal/tenants/callback" {
@@ -156,6 +159,10 @@ routes! {
     "/api/msp-portal/psa-connections/{psaConnectionId}/test" { POST psa_connections::test_psa_connection: PsaWrite }
     "/api/msp-portal/psa-connections/{psaConnectionId}/ticket-options" { GET psa_connections::list_ticket_options: PsaRead }
     "/api/msp-portal/psa-connections/{psaConnectionId}/customer-types" { GET psa_connections::list_customer_types: PsaRead }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/sync" { POST customer_syncs::create_customer_sync: SyncStart }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/sync-runs" { GET customer_syncs::list_customer_syncs: PsaRead }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/sync-runs/{syncRunId}" { GET customer_syncs::get_customer_sync: PsaRead }
+    "/api/msp-portal/psa-connections/{psaConnectionId}/sync-runs/{syncRunId}/cancel" { POST customer_syncs::cancel_customer_sync: SyncCancel }
     "/api/msp-portal/psa-connections/{psaConnectionId}/callback" {
         POST psa_callbacks::register_psa_callback: PsaWrite,
         DELETE psa_callbacks::remove_psa_callback: PsaWrite,

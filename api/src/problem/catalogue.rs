@@ -193,6 +193,9 @@ catalogue! {
     CALLBACK_GONE = "callbackGone", CONFLICT, true, "Webhook removed meanwhile",
         "The webhook was removed, or its connection deleted, while it was set up.",
         caller "Register it again, if the connection is still there.";
+    CUSTOMER_NOT_ACTIVE = "customerNotActive", CONFLICT, false, "Customer not active",
+        "The customer was deactivated, so nothing can be put on it.",
+        caller "Choose another customer, or set active to true first.";
 
     // Tenants and syncs
     TENANT_ALREADY_CONNECTED = "tenantAlreadyConnected", CONFLICT, false, "Tenant already connected",
@@ -205,7 +208,7 @@ catalogue! {
         "The tenant has no proven connection, so nothing can be read from it.",
         someone "Connect the tenant: an administrator of it opens the link and accepts the permissions.";
     SYNC_ALREADY_RUNNING = "syncAlreadyRunning", CONFLICT, true, "Sync already running",
-        "A sync of this tenant is queued or running; syncRunId names it.",
+        "A sync is queued or running; syncRunId names it.",
         caller "Follow that run, and ask again when it has ended.";
     SYNC_RUN_ENDED = "syncRunEnded", CONFLICT, false, "Sync run ended",
         "The run has ended already, so there is nothing to cancel.",

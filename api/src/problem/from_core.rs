@@ -6,8 +6,10 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use tenantry_core::{
     consent::{ConsentError, Rejection, RejectionCode, ReturnUrlNotAllowed},
+    customer_sync::CustomerSyncError,
     customers::{CustomerError, Field, Why},
     idempotency::IdempotencyError,
+    ids::SyncRunId,
     inventory::InventoryError,
     microsoft::aadsts::MicrosoftError,
     names::InvalidName,
@@ -60,6 +62,7 @@ impl From<CustomerError> for Problem {
                 let place = |field| match field {
                     Field::Name => "/name".to_owned(),
                     Field::Domains => "/domains".to_owned(),
+                    Field::Active => "/active".to_owned(),
                     Field::Domain(position) => format!("/domains/{position}"),
                 };
                 let error = |(field, why): (Field, Why)| {
@@ -72,6 +75,12 @@ impl From<CustomerError> for Problem {
                         .collect(),
                 )
             }
+            CustomerError::NotActive => Self::new(&catalogue::CUSTOMER_NOT_ACTIVE),
+            CustomerError::SameCustomer => Self::invalid(vec![FieldError::at(
+                "/from",
+                "sameCustomer",
+                "A customer cannot be merged with itself.",
+            )]),
             CustomerError::HasTenants(tenants) => {
                 let ids: Vec<String> = tenants.iter().map(ToString::to_string).collect();
                 Self::new(&catalogue::CUSTOMER_HAS_TENANTS)
@@ -87,6 +96,7 @@ const fn code(why: Why) -> &'static str {
         Why::Name(_) => "invalidName",
         Why::TooManyDomains => "tooManyItems",
         Why::NotADomain => "invalidDomain",
+        Why::FromNoPsa => "mustNotBeNull",
     }
 }
 
@@ -98,6 +108,7 @@ fn sentence(why: &Why) -> String {
         }
         Why::TooManyDomains => "The list",
         Why::NotADomain => "A domain",
+        Why::FromNoPsa => "The field",
     };
     format!("{subject} {why}.")
 }
@@ -242,6 +253,23 @@ impl From<SyncRequestError> for Problem {
             SyncRequestError::NotConnected => Self::new(&catalogue::TENANT_NOT_CONNECTED),
             SyncRequestError::RunEnded => Self::new(&catalogue::SYNC_RUN_ENDED),
             SyncRequestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CustomerSyncError> for Problem {
+    fn from(error: CustomerSyncError) -> Self {
+        match error {
+            CustomerSyncError::NotFound => Self::not_found(),
+            CustomerSyncError::ConnectionNotFound => {
+                Self::new(&catalogue::PSA_CONNECTION_NOT_FOUND)
+            }
+            // The same member as of tenants' runs: what it names follows from the call.
+            CustomerSyncError::AlreadyRunning(run) => Self::new(&catalogue::SYNC_ALREADY_RUNNING)
+                .sync_run(SyncRunId::from_uuid(run.as_uuid())),
+            CustomerSyncError::RunEnded => Self::new(&catalogue::SYNC_RUN_ENDED),
+            CustomerSyncError::Psa(error) => error.into(),
+            CustomerSyncError::Store(error) => error.into(),
         }
     }
 }

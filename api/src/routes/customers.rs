@@ -8,9 +8,13 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 use tenantry_core::{
     access::OrgScope,
-    customers::{Customer, CustomerChange, CustomerFilter, NewCustomer},
+    customer_sync::CustomerSite,
+    customers::{
+        Customer, CustomerChange, CustomerFilter, CustomerSource, Fields, NewCustomer, PsaRecord,
+    },
     ids::{CustomerId, TenantId},
 };
+use tenantry_psa::Address;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -22,7 +26,7 @@ use crate::{
     },
     etag,
     idempotent::{self, Attempt},
-    json_body::{JsonBody, not_null, present},
+    json_body::{JsonBody, present},
     paging::{List, PageRequest, answer_page},
     path_id::PathId,
     problem::Problem,
@@ -51,10 +55,175 @@ pub struct CustomerView {
     active: bool,
     /// The tenants mapped to it, revoked ones included.
     tenant_ids: Vec<Uuid>,
+    field_sources: FieldSourcesView,
+    /// What PSAs say about it.
+    psa_records: Vec<PsaRecordView>,
+    /// The customer that took its place when the two were merged.
+    #[schema(required)]
+    merged_into: Option<Uuid>,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
     changed_at: String,
+}
+
+/// Whom each field follows: `manual` a person, else the PSA that the customer came from, which writes it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldSourcesView {
+    #[schema(example = "manual")]
+    name: &'static str,
+    #[schema(example = "connectwise")]
+    domains: &'static str,
+    #[schema(example = "connectwise")]
+    active: &'static str,
+}
+
+impl FieldSourcesView {
+    fn of(customer: &Customer) -> Self {
+        let by = |manual: bool| {
+            let source = if manual {
+                CustomerSource::Manual
+            } else {
+                customer.source
+            };
+            source.as_str()
+        };
+        let Fields {
+            name,
+            domains,
+            active,
+        } = customer.manual;
+        Self {
+            name: by(name),
+            domains: by(domains),
+            active: by(active),
+        }
+    }
+}
+
+/// A customer as one PSA has it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PsaRecordView {
+    connection_id: Uuid,
+    /// `connectwise`, `autotask` or `halopsa`.
+    #[schema(example = "connectwise")]
+    kind: &'static str,
+    /// Its id at the PSA.
+    #[schema(example = "250")]
+    external_id: String,
+    name: String,
+    /// Its short code at the PSA.
+    #[schema(required)]
+    code: Option<String>,
+    /// `active`, `inactive`, `deleted`, or `gone` when full syncs did not find it any more.
+    #[schema(example = "active")]
+    state: &'static str,
+    #[schema(required)]
+    website: Option<String>,
+    #[schema(required)]
+    phone: Option<String>,
+    address: AddressView,
+}
+
+/// A postal address as far as the PSA has it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressView {
+    lines: Vec<String>,
+    #[schema(required)]
+    city: Option<String>,
+    #[schema(required)]
+    state: Option<String>,
+    #[schema(required)]
+    postal_code: Option<String>,
+    #[schema(required)]
+    country: Option<String>,
+}
+
+impl From<&Address> for AddressView {
+    fn from(address: &Address) -> Self {
+        Self {
+            lines: address.lines.clone(),
+            city: address.city.clone(),
+            state: address.state.clone(),
+            postal_code: address.postal_code.clone(),
+            country: address.country.clone(),
+        }
+    }
+}
+
+impl From<&PsaRecord> for PsaRecordView {
+    fn from(record: &PsaRecord) -> Self {
+        Self {
+            connection_id: record.connection.as_uuid(),
+            kind: record.kind.as_str(),
+            external_id: record.external_id.clone(),
+            name: record.name.clone(),
+            code: record.code.clone(),
+            state: record.state.as_str(),
+            website: record.document.website.clone(),
+            phone: record.document.phone.clone(),
+            address: AddressView::from(&record.document.address),
+        }
+    }
+}
+
+/// A place of a customer.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteView {
+    connection_id: Uuid,
+    /// `connectwise`, `autotask` or `halopsa`.
+    #[schema(example = "autotask")]
+    kind: &'static str,
+    /// Its id at the PSA.
+    #[schema(example = "12")]
+    id: String,
+    name: String,
+    address: AddressView,
+    #[schema(required)]
+    phone: Option<String>,
+    /// Whether it is the main one.
+    primary: bool,
+    /// Whether it is in use.
+    active: bool,
+}
+
+impl From<CustomerSite> for SiteView {
+    fn from(site: CustomerSite) -> Self {
+        let CustomerSite {
+            connection,
+            kind,
+            site,
+        } = site;
+        Self {
+            connection_id: connection.as_uuid(),
+            kind: kind.as_str(),
+            id: site.id.0,
+            name: site.name,
+            address: AddressView::from(&site.address),
+            phone: site.phone,
+            primary: site.primary,
+            active: site.active,
+        }
+    }
+}
+
+/// A list that is short and whole.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sites {
+    items: Vec<SiteView>,
+}
+
+/// What to merge.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct MergeCustomer {
+    /// The customer that goes.
+    from: Uuid,
 }
 
 impl From<&Customer> for CustomerView {
@@ -72,6 +241,13 @@ impl From<&Customer> for CustomerView {
                 .copied()
                 .map(TenantId::as_uuid)
                 .collect(),
+            field_sources: FieldSourcesView::of(customer),
+            psa_records: customer
+                .psa_records
+                .iter()
+                .map(PsaRecordView::from)
+                .collect(),
+            merged_into: customer.merged_into.map(CustomerId::as_uuid),
             created_at: time_text::of(customer.created_at),
             changed_at: time_text::of(customer.changed_at),
         }
@@ -93,22 +269,20 @@ pub struct CreateCustomer {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct UpdateCustomer {
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(
-        nullable = false,
-        min_length = 1,
-        max_length = 200,
-        example = "Contoso GmbH"
-    )]
-    name: Option<String>,
-    /// All domains; they take the place of the ones before. Null is none.
+    /// No PSA overwrites what is written here. Null lets the field follow the PSA again that the customer
+    /// came from.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, example = "Contoso GmbH")]
+    name: Option<Option<String>>,
+    /// All domains; they take the place of the ones before. Null lets them follow the PSA again, and is none
+    /// for a customer made by hand.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<String>>, max_items = 100)]
     domains: Option<Option<Vec<String>>>,
-    /// True brings a deactivated customer back.
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    active: Option<bool>,
+    /// True brings a deactivated customer back. Null lets it follow the PSA again.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<bool>)]
+    active: Option<Option<bool>>,
 }
 
 /// Which customers.
@@ -287,9 +461,14 @@ pub async fn update_customer(
         active,
     } = body.value;
     let change = CustomerChange {
-        name,
-        domains: domains.map(Option::unwrap_or_default),
-        active,
+        give_back: Fields {
+            name: name == Some(None),
+            domains: domains == Some(None),
+            active: active == Some(None),
+        },
+        name: name.flatten(),
+        domains: domains.flatten(),
+        active: active.flatten(),
     };
     let customer = state
         .customers
@@ -332,11 +511,67 @@ pub async fn deactivate_customer(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The tag of a customer. Which tenants are mapped to it is not in its version.
+/// Make two customers one
+///
+/// Tenants, PSA records and domains of the other one move here; it is deactivated. What comes from its PSA
+/// again belongs to this customer. A second call changes nothing.
+#[utoipa::path(
+    post,
+    path = "/api/msp-portal/customers/{customerId}/merge",
+    tag = "customers",
+    params(("customerId" = Uuid, Path, description = "Id of the customer that stays")),
+    request_body = MergeCustomer,
+    responses(
+        (status = 200, description = "The customer as it is now", body = CustomerView, headers(("ETag" = String))),
+        (status = 409, description = "The customer that should stay is not active", body = crate::problem::ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn merge_customer(
+    caller: Caller<CustomersWrite>,
+    PathId(into): PathId<CustomerId>,
+    _query: QueryParams<NoParameters>,
+    state: web::Data<AppState>,
+    body: JsonBody<MergeCustomer>,
+) -> Result<HttpResponse, Problem> {
+    let from = CustomerId::from_uuid(body.value.from);
+    let customer = state.customers.merge(caller.scope(), into, from).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::ETAG, tag(&customer)))
+        .json(CustomerView::from(&customer)))
+}
+
+/// List the sites of a customer
+///
+/// As its PSAs have them at this moment. A customer that no PSA has has none.
+#[utoipa::path(
+    get,
+    path = "/api/msp-portal/customers/{customerId}/sites",
+    tag = "customers",
+    params(("customerId" = Uuid, Path, description = "Id of the customer")),
+    responses((status = 200, description = "The sites", body = Sites)),
+)]
+pub async fn list_customer_sites(
+    caller: Caller<CustomersRead>,
+    PathId(id): PathId<CustomerId>,
+    _query: QueryParams<NoParameters>,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let sites = state.customer_syncs.sites(caller.scope(), id).await?;
+    let items = sites.into_iter().map(SiteView::from).collect();
+    Ok(HttpResponse::Ok().json(Sites { items }))
+}
+
+/// The tag of a customer. Which tenants are mapped to it and what PSAs say besides is not in its version.
 fn tag(customer: &Customer) -> String {
     let ids: Vec<String> = customer.tenants.iter().map(ToString::to_string).collect();
-    let mapped = (!ids.is_empty()).then(|| etag::hash_of(ids.join(",").as_bytes()));
-    etag::of_version(customer.version, mapped.as_deref())
+    let records = &customer.psa_records;
+    let besides = if records.is_empty() {
+        ids.join(",")
+    } else {
+        format!("{}{records:?}", ids.join(","))
+    };
+    let besides = (!besides.is_empty()).then(|| etag::hash_of(besides.as_bytes()));
+    etag::of_version(customer.version, besides.as_deref())
 }
 
 /// The version that a change is meant for, where the caller says so.

@@ -71,7 +71,7 @@ impl CustomerSyncEngine {
             return Ok(Outcome::Done);
         };
         let now = self.store.clock().now();
-        if work.attempt > MOST_ATTEMPTS {
+        if begun.attempt > MOST_ATTEMPTS {
             tracing::error!(organizationId = %work.org, connectionId = %connection, "a sync of customers was given up");
             return self.fail(work, begun, gave_up(now)).await;
         }
@@ -99,6 +99,7 @@ impl CustomerSyncEngine {
             adapter: opened.adapter,
             run: begun.run,
             checkpoint: begun.checkpoint,
+            attempt: begun.attempt,
             moved_on: false,
         };
         let read = read_whole(&mut session).await;
@@ -113,6 +114,7 @@ impl CustomerSyncEngine {
             connection: session.connection,
             run: session.run,
             checkpoint: session.checkpoint,
+            attempt: session.attempt,
         };
         self.stop(work, begun, session.moved_on, error).await
     }
@@ -154,6 +156,7 @@ impl CustomerSyncEngine {
                     connection,
                     run,
                     checkpoint,
+                    ..
                 } = at;
                 self.write(work, move |tx| {
                     match finish::pause(tx, &its, &run, &checkpoint, retry_after)? {
@@ -170,7 +173,7 @@ impl CustomerSyncEngine {
             | PsaError::Ambiguous
             | PsaError::Conflict
             | PsaError::Protocol { .. }
-                if moved_on || work.attempt < MOST_ATTEMPTS =>
+                if moved_on || at.attempt < MOST_ATTEMPTS =>
             {
                 tracing::info!(connectionId = %id, %error, "a sync of customers goes on later");
                 Ok(Outcome::Later)

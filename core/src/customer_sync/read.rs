@@ -31,6 +31,8 @@ pub(super) struct Session {
     pub(super) adapter: Arc<dyn PsaAdapter>,
     pub(super) run: CustomerSyncRun,
     pub(super) checkpoint: Checkpoint,
+    /// Which claim of this run it is since it last moved on, from 1.
+    pub(super) attempt: i32,
     /// Whether this claim moved the run on.
     pub(super) moved_on: bool,
 }
@@ -179,7 +181,7 @@ impl Session {
         advance(&mut checkpoint);
         checkpoint.pause = None;
         let connection = self.connection.clone();
-        let (lease, had_failures) = (self.work.lease, self.work.attempt > 1 && !self.moved_on);
+        let (lease, had_failures) = (self.work.lease, self.attempt > 1 && !self.moved_on);
         let (run, checkpoint) = self
             .store
             .write(&self.scope, move |tx| {

@@ -29,6 +29,8 @@ pub(super) struct Begun {
     pub(super) connection: PsaConnection,
     pub(super) run: CustomerSyncRun,
     pub(super) checkpoint: Checkpoint,
+    /// Which claim of this run it is since it last moved on, from 1.
+    pub(super) attempt: i32,
 }
 
 /// Decides what a claim is for: the run that is under way or was asked for, or what is due. None: nothing,
@@ -53,15 +55,23 @@ pub(super) fn begin(
             queue::rest(&mut tx.global(), work, pause.until)?;
             return Ok(None);
         }
+        let was_queued = run.state == RunState::Queued;
         let fitting = checkpoint.filter(|one| one.types == connection.settings.customer_types);
         let checkpoint = match fitting {
             Some(checkpoint) => checkpoint,
             None => prepare(tx, &connection, &mut run, None)?,
         };
+        let attempt = if was_queued {
+            queue::begin_counting(&mut tx.global(), work.lease)?;
+            1
+        } else {
+            work.attempt
+        };
         return Ok(Some(Begun {
             connection,
             run,
             checkpoint,
+            attempt,
         }));
     }
     let limit = i64::try_from(MOST_NAMED)
@@ -81,10 +91,13 @@ pub(super) fn begin(
     queries::insert_run(tx, id, run, kind)?;
     let mut run = queries::run(tx, id, run)?.ok_or(StoreError::NotFound)?;
     let checkpoint = prepare(tx, &connection, &mut run, named.map(Position::Named))?;
+    // A claim that only looked may have been dropped on its way, and counted.
+    queue::begin_counting(&mut tx.global(), work.lease)?;
     Ok(Some(Begun {
         connection,
         run,
         checkpoint,
+        attempt: 1,
     }))
 }
 

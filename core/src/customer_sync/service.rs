@@ -17,7 +17,7 @@ use crate::{
     audit::{self, Action},
     customers::{CustomerError, CustomerService, PsaRecord},
     ids::{CustomerId, CustomerSyncRunId, PsaConnectionId},
-    psa::{self, OpenPsaError, OpensPsa, Trouble, Urgency},
+    psa::{self, OpenPsaError, OpensPsa, PsaCallError, Urgency},
     store::{Scoped, Store, StoreError},
     sync::{
         WakeUp,
@@ -28,9 +28,12 @@ use crate::{
 /// Why a wish about a sync of customers was not met.
 #[derive(Debug, thiserror::Error)]
 pub enum CustomerSyncError {
-    /// The connection, run or customer is not there, or not in this organisation.
+    /// The run or customer is not there, or not in this organisation.
     #[error("not found")]
     NotFound,
+    /// The connection is not there, or not in this organisation.
+    #[error("no such PSA connection")]
+    ConnectionNotFound,
     /// A run is queued or running.
     #[error("a run is under way: {0}")]
     AlreadyRunning(CustomerSyncRunId),
@@ -38,8 +41,8 @@ pub enum CustomerSyncError {
     #[error("the run has ended")]
     RunEnded,
     /// The PSA did not answer as it should.
-    #[error("{}", .0.detail)]
-    Psa(Trouble),
+    #[error(transparent)]
+    Psa(PsaCallError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -91,7 +94,7 @@ impl CustomerSyncService {
     /// completed. `complete` stores what belongs to the answer in the same transaction.
     ///
     /// # Errors
-    /// [`CustomerSyncError::NotFound`], [`CustomerSyncError::AlreadyRunning`], or the store's.
+    /// [`CustomerSyncError::ConnectionNotFound`], [`CustomerSyncError::AlreadyRunning`], or the store's.
     pub async fn start(
         &self,
         scope: &OrgScope,
@@ -105,7 +108,7 @@ impl CustomerSyncService {
             .store
             .write(scope, move |tx| {
                 if psa::find(tx, connection)?.is_none() {
-                    return Err(CustomerSyncError::NotFound);
+                    return Err(CustomerSyncError::ConnectionNotFound);
                 }
                 // The queue first, as every transaction of a worker does; two who ask at once take turns
                 // at it, so that the second sees the run of the first.
@@ -137,7 +140,7 @@ impl CustomerSyncService {
     /// A connection's runs, newest first.
     ///
     /// # Errors
-    /// [`CustomerSyncError::NotFound`], or the store's.
+    /// [`CustomerSyncError::ConnectionNotFound`], or the store's.
     pub async fn runs(
         &self,
         scope: &OrgScope,
@@ -148,7 +151,7 @@ impl CustomerSyncService {
         self.store
             .read(scope, move |tx| {
                 if psa::find(tx, connection)?.is_none() {
-                    return Err(CustomerSyncError::NotFound);
+                    return Err(CustomerSyncError::ConnectionNotFound);
                 }
                 let mut runs = queries::list(tx, connection, before, i64::from(limit) + 1)?;
                 let more = runs.len() > usize::from(limit);
@@ -184,7 +187,8 @@ impl CustomerSyncService {
     /// nothing about what is missing.
     ///
     /// # Errors
-    /// [`CustomerSyncError::NotFound`], [`CustomerSyncError::RunEnded`], or the store's.
+    /// Any [`CustomerSyncError`] but [`CustomerSyncError::AlreadyRunning`] and
+    /// [`CustomerSyncError::Psa`].
     pub async fn cancel(
         &self,
         scope: &OrgScope,
@@ -193,7 +197,8 @@ impl CustomerSyncService {
     ) -> Result<CustomerSyncRun, CustomerSyncError> {
         self.store
             .write(scope, move |tx| {
-                let known = psa::find(tx, connection)?.ok_or(CustomerSyncError::NotFound)?;
+                let known =
+                    psa::find(tx, connection)?.ok_or(CustomerSyncError::ConnectionNotFound)?;
                 // The queue first; its worker then sees at once that there is nothing to go on with.
                 schedule::wake(tx, connection)?;
                 if queries::run(tx, connection, run)?.is_none() {
@@ -282,8 +287,10 @@ impl CustomerSyncService {
         record: &PsaRecord,
     ) -> Result<Vec<CustomerSite>, CustomerSyncError> {
         let now = self.store.clock().now();
-        let refused =
-            |error: &PsaError| CustomerSyncError::Psa(psa::trouble_of(error, record.kind, now));
+        let refused = |error: PsaError| {
+            let trouble = Box::new(psa::trouble_of(&error, record.kind, now));
+            CustomerSyncError::Psa(PsaCallError::Psa { error, trouble })
+        };
         let opened = self
             .psa
             .open(scope, record.connection, Urgency::Waited)
@@ -294,16 +301,15 @@ impl CustomerSyncService {
             Err(OpenPsaError::NotFound) => return Ok(Vec::new()),
             Err(OpenPsaError::Store(error)) => return Err(error.into()),
             Err(OpenPsaError::Unreadable) => {
-                let what = "the stored credentials cannot be decrypted".to_owned();
-                return Err(refused(&PsaError::Config { what }));
+                return Err(CustomerSyncError::Psa(PsaCallError::Unreadable));
             }
-            Err(OpenPsaError::Refused(error)) => return Err(refused(&error)),
+            Err(OpenPsaError::Refused(error)) => return Err(refused(error)),
         };
         let id = ExternalId(record.external_id.clone());
         let sites = match opened.adapter.list_sites(&id).await {
             Ok(sites) => sites,
             Err(PsaError::NotFound) => Vec::new(),
-            Err(error) => return Err(refused(&error)),
+            Err(error) => return Err(refused(error)),
         };
         let own = |site| CustomerSite {
             connection: record.connection,

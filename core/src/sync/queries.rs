@@ -18,7 +18,7 @@ pub(super) use self::{
         tenant_part,
     },
     work::{
-        delete_finished_work, delete_work, delete_work_of_tenant, forget_attempts, is_wanted_again,
-        release_all_work, subjects_of_kind,
+        count_attempts, delete_finished_work, delete_work, delete_work_of_tenant, forget_attempts,
+        is_wanted_again, release_all_work, subjects_of_kind,
     },
 };

@@ -270,6 +270,11 @@ pub(crate) fn rest(
     release(tx, lease, due_at)
 }
 
+/// Permanent work begins with something new: only this claim counts against it.
+pub(crate) fn begin_counting(tx: &mut Global<'_>, lease: Lease) -> Result<(), StoreError> {
+    super::queries::count_attempts(tx, lease.item, lease.fence, 1)
+}
+
 /// The work moved on: its failures so far do not count against it.
 pub(crate) fn forget_attempts(tx: &mut Global<'_>, lease: Lease) -> Result<(), StoreError> {
     super::queries::forget_attempts(tx, lease.item, lease.fence)

@@ -108,12 +108,22 @@ pub(in crate::sync) fn forget_attempts(
     id: WorkItemId,
     fence: i64,
 ) -> Result<(), StoreError> {
+    count_attempts(tx, id, fence, 0)
+}
+
+/// So many claims count against the work.
+pub(in crate::sync) fn count_attempts(
+    tx: &mut Global<'_>,
+    id: WorkItemId,
+    fence: i64,
+    attempts: i32,
+) -> Result<(), StoreError> {
     on_conn!(tx.conn, |c| diesel::update(
         work_items::table
             .filter(work_items::id.eq(id))
             .filter(work_items::fence.eq(fence))
     )
-    .set(work_items::attempts.eq(0))
+    .set(work_items::attempts.eq(attempts))
     .execute(c))?;
     Ok(())
 }
