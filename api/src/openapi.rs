@@ -16,9 +16,9 @@ use utoipa::{
 use crate::{
     problem::ProblemBody,
     routes::{
-        self, Access, Route, audit, connect, customer_syncs, customers, docs, health, inventory,
-        links, metrics, openapi, problems, psa_callbacks, psa_connections, psa_tickets, sync,
-        tenants,
+        self, Access, Route, audit, connect, customer_matches, customer_syncs, customers, docs,
+        health, inventory, links, metrics, openapi, organization, problems, psa_callbacks,
+        psa_connections, psa_tickets, sync, tenants,
     },
 };
 
@@ -46,6 +46,11 @@ const PROBLEM_PAGE: &str = "ProblemPage";
         customers::deactivate_customer,
         customers::merge_customer,
         customers::list_customer_sites,
+        customer_matches::list_customer_matches,
+        customer_matches::confirm_customer_matches,
+        customer_matches::list_orphans,
+        organization::get_organization_domains,
+        organization::replace_organization_domains,
         links::open_link,
         links::begin_sign_in,
         links::show_result,
@@ -161,6 +166,10 @@ const TAGS: &[(&str, &str)] = &[
         "The companies an MSP works for, which tenants are mapped to.",
     ),
     (
+        "matches",
+        "Which customers the tenants belong to: proposals with their evidence, for a person to confirm.",
+    ),
+    (
         "tenants",
         "The customers' Microsoft 365 tenants: connecting, changing and revoking them.",
     ),
@@ -220,6 +229,7 @@ fn operation_mut<'i>(item: &'i mut PathItem, method: &str) -> Option<&'i mut Ope
     match method {
         "GET" => item.get.as_mut(),
         "POST" => item.post.as_mut(),
+        "PUT" => item.put.as_mut(),
         "PATCH" => item.patch.as_mut(),
         "DELETE" => item.delete.as_mut(),
         _ => None,

@@ -18,6 +18,7 @@ use tenantry_core::{
     customers::CustomerService,
     idempotency::Idempotency,
     inventory::InventoryService,
+    matching::{MatchingService, OwnDomainsService},
     microsoft::cloud::Origin,
     organizations::OrganizationService,
     psa::{PsaCallbacks, PsaChecks, PsaConnectionService},
@@ -47,6 +48,10 @@ pub struct AppState {
     pub organizations: OrganizationService,
     /// Customers.
     pub customers: CustomerService,
+    /// Which customers tenants belong to.
+    pub matching: MatchingService,
+    /// The organisation's own domains.
+    pub own_domains: OwnDomainsService,
     /// Tenants.
     pub tenants: TenantService,
     /// Connecting them; none without an app registration.

@@ -141,7 +141,7 @@ catalogue! {
 
     // Customers
     CUSTOMER_REQUIRED = "customerRequired", UNPROCESSABLE_ENTITY, false, "Customer required",
-        "The call does not say for which customer the tenant is connected.",
+        "The call does not say for which customer the tenant is connected, and no match is certain; candidates has the customers it may be for.",
         caller "Name the customer in customerId.";
     CUSTOMER_NOT_FOUND = "customerNotFound", NOT_FOUND, false, "Customer not found",
         "Your organisation has no such customer.",
@@ -196,6 +196,9 @@ catalogue! {
     CUSTOMER_NOT_ACTIVE = "customerNotActive", CONFLICT, false, "Customer not active",
         "The customer was deactivated, so nothing can be put on it.",
         caller "Choose another customer, or set active to true first.";
+    TENANT_ALREADY_MAPPED = "tenantAlreadyMapped", CONFLICT, false, "Tenant belongs to another customer",
+        "The tenant belongs to another customer, which customerId names; nothing was changed.",
+        caller "Leave the tenant out or, if it really belongs to another customer, change the tenant itself.";
 
     // Tenants and syncs
     TENANT_ALREADY_CONNECTED = "tenantAlreadyConnected", CONFLICT, false, "Tenant already connected",

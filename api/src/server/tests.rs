@@ -2,6 +2,7 @@
 
 mod access;
 mod answers;
+mod customer_matches;
 mod customers;
 #[path = "../../../core/tests/support/fake_adapter.rs"]
 mod fake_adapter;
@@ -31,6 +32,7 @@ use tenantry_core::{
     ids::{ApiKeyId, OrgId},
     installation,
     inventory::{InventoryService, license_names::LicenseNamesFile},
+    matching::{MatchingService, OwnDomainsService},
     microsoft::{
         client_credential::ClientCredential,
         cloud::{CloudProfile, MicrosoftCloud, Origin},
@@ -145,6 +147,8 @@ impl World {
             idempotency: Idempotency::new(store(), self.vault.clone()),
             organizations: self.organizations.clone(),
             customers: CustomerService::new(store()),
+            matching: MatchingService::new(store()),
+            own_domains: OwnDomainsService::new(store()),
             tenants: TenantService::new(store(), identity()),
             consent: None,
             psa_connections: PsaConnectionService::new(psa.clone()),

@@ -7,6 +7,7 @@
 //! tenants; this room only reads it.
 
 mod absence;
+pub(crate) mod evidence;
 mod following;
 mod hints;
 mod merge;
@@ -18,8 +19,10 @@ mod writing;
 
 pub(crate) use self::{
     absence::settle_absence,
+    evidence::{Hint, HintOrigin, KnownCustomer},
     hints::{drop_unseen_hints, store_hints},
-    queries::{hold_active, is_active},
+    model::checked_domains,
+    queries::{activity_of, hints, hold_active, is_active, known_customers},
     writing::{Reading, Written, note_missing, store_page},
 };
 pub use self::{

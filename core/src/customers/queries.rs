@@ -1,11 +1,13 @@
 //! The SQL of customers.
 
+mod evidence;
 mod records;
 
 use std::collections::{BTreeMap, HashMap};
 
 use diesel::{prelude::*, upsert::excluded};
 
+pub(crate) use self::evidence::{activity_of, hints, known_customers};
 pub(super) use self::records::{
     HintRow, RecordRow, StoredRecord, bump_misses, count_missing, delete_unseen_hints, known,
     mark_gone, miss, move_records, records_of, replace_record_hints, rests, touch, upsert_hints,

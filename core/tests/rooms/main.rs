@@ -16,6 +16,7 @@ mod idempotency;
 mod installation;
 mod isolation;
 mod keys;
+mod matching;
 mod notices;
 mod psa;
 mod schema;
