@@ -16,8 +16,8 @@ use utoipa::{
 use crate::{
     problem::ProblemBody,
     routes::{
-        self, Access, Route, audit, connect, customers, docs, health, inventory, links, metrics,
-        openapi, problems, sync, tenants,
+        self, Access, Route, audit, connect, customer_matches, customers, docs, health, inventory,
+        links, metrics, openapi, organization, problems, sync, tenants,
     },
 };
 
@@ -43,6 +43,11 @@ const PROBLEM_PAGE: &str = "ProblemPage";
         customers::get_customer,
         customers::update_customer,
         customers::deactivate_customer,
+        customer_matches::list_customer_matches,
+        customer_matches::confirm_customer_matches,
+        customer_matches::list_orphans,
+        organization::get_organization_domains,
+        organization::replace_organization_domains,
         links::open_link,
         links::begin_sign_in,
         links::show_result,
@@ -141,6 +146,10 @@ const TAGS: &[(&str, &str)] = &[
         "The companies an MSP works for, which tenants are mapped to.",
     ),
     (
+        "matches",
+        "Which customers the tenants belong to: proposals with their evidence, for a person to confirm.",
+    ),
+    (
         "tenants",
         "The customers' Microsoft 365 tenants: connecting, changing and revoking them.",
     ),
@@ -196,6 +205,7 @@ fn operation_mut<'i>(item: &'i mut PathItem, method: &str) -> Option<&'i mut Ope
     match method {
         "GET" => item.get.as_mut(),
         "POST" => item.post.as_mut(),
+        "PUT" => item.put.as_mut(),
         "PATCH" => item.patch.as_mut(),
         "DELETE" => item.delete.as_mut(),
         _ => None,

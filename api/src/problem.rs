@@ -17,7 +17,12 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
 };
-use tenantry_core::ids::{CustomerId, SyncRunId};
+use tenantry_core::{
+    ids::{CustomerId, SyncRunId},
+    matching::Candidate,
+};
+
+use crate::routes::customer_matches::CandidateView;
 
 pub use self::{
     body::{FieldError, MicrosoftDetails, ProblemBody},
@@ -41,6 +46,7 @@ struct Parts {
     retry_after: Option<Duration>,
     sync_run_id: Option<SyncRunId>,
     customer_id: Option<CustomerId>,
+    candidates: Option<Vec<CandidateView>>,
     excess_permissions: Vec<String>,
     microsoft: Option<MicrosoftDetails>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -60,6 +66,7 @@ impl Problem {
             retry_after: None,
             sync_run_id: None,
             customer_id: None,
+            candidates: None,
             excess_permissions: Vec::new(),
             microsoft: None,
             headers: Vec::new(),
@@ -133,6 +140,18 @@ impl Problem {
         self
     }
 
+    /// The customers that a tenant may belong to.
+    pub fn candidates(mut self, candidates: &[Candidate]) -> Self {
+        self.0.candidates = Some(candidates.iter().map(CandidateView::from).collect());
+        self
+    }
+
+    /// Where in the body this problem is, in each place that has it.
+    pub fn at(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.errors = errors;
+        self
+    }
+
     /// The permissions that are too many.
     pub fn excess_permissions(mut self, names: Vec<String>) -> Self {
         self.0.excess_permissions = names;
@@ -203,6 +222,7 @@ impl Problem {
             customer_id: parts
                 .customer_id
                 .map(tenantry_core::ids::CustomerId::as_uuid),
+            candidates: parts.candidates.clone(),
             excess_permissions: parts.excess_permissions.clone(),
             microsoft: parts.microsoft.clone(),
         }

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod connect;
+pub mod customer_matches;
 pub mod customers;
 pub mod docs;
 pub mod health;
@@ -12,6 +13,7 @@ pub mod inventory;
 pub mod links;
 pub mod metrics;
 pub mod openapi;
+pub mod organization;
 pub mod problems;
 pub mod sync;
 pub mod tenants;
@@ -128,6 +130,13 @@ routes! {
         GET customers::get_customer: CustomersRead,
         PATCH customers::update_customer: CustomersWrite,
         DELETE customers::deactivate_customer: CustomersWrite,
+    }
+    "/api/msp-portal/customer-matches" { GET customer_matches::list_customer_matches: CustomersRead }
+    "/api/msp-portal/customer-matches/confirm" { POST customer_matches::confirm_customer_matches: TenantsWrite }
+    "/api/msp-portal/customer-matches/orphans" { GET customer_matches::list_orphans: CustomersRead }
+    "/api/msp-portal/organization/domains" {
+        GET organization::get_organization_domains: CustomersRead,
+        PUT organization::replace_organization_domains: CustomersWrite,
     }
     "/api/msp-portal/tenants" { GET tenants::list_tenants: TenantsRead }
     "/api/msp-portal/tenants/connect" { POST connect::connect_tenant: TenantsConnect }

@@ -12,9 +12,16 @@ use crate::{
 };
 use ipnet::IpNet;
 use tenantry_core::{
-    audit::AuditService, consent::ConsentService, customers::CustomerService,
-    idempotency::Idempotency, inventory::InventoryService, microsoft::cloud::Origin,
-    organizations::OrganizationService, secrets::SecretText, sync::SyncService,
+    audit::AuditService,
+    consent::ConsentService,
+    customers::CustomerService,
+    idempotency::Idempotency,
+    inventory::InventoryService,
+    matching::{MatchingService, OwnDomainsService},
+    microsoft::cloud::Origin,
+    organizations::OrganizationService,
+    secrets::SecretText,
+    sync::SyncService,
     tenants::TenantService,
 };
 
@@ -38,6 +45,10 @@ pub struct AppState {
     pub organizations: OrganizationService,
     /// Customers.
     pub customers: CustomerService,
+    /// Which customers tenants belong to.
+    pub matching: MatchingService,
+    /// The organisation's own domains.
+    pub own_domains: OwnDomainsService,
     /// Tenants.
     pub tenants: TenantService,
     /// Connecting them; none without an app registration.

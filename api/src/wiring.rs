@@ -13,6 +13,7 @@ use tenantry_core::{
     idempotency::Idempotency,
     installation::{self, Installation, InstallationError},
     inventory::{InventoryService, license_names::LicenseNamesFile},
+    matching::{MatchingService, OwnDomainsService},
     microsoft::{
         client_credential::ClientCredential,
         cloud::Origin,
@@ -305,6 +306,10 @@ pub struct Services {
     pub organizations: OrganizationService,
     /// Customers.
     pub customers: CustomerService,
+    /// Which customers tenants belong to.
+    pub matching: MatchingService,
+    /// The organisations' own domains.
+    pub own_domains: OwnDomainsService,
     /// Tenants.
     pub tenants: TenantService,
     /// Connecting tenants. Without an app registration there is no way to.
@@ -391,6 +396,8 @@ pub fn services(
         keys: KeyService::new(store.clone(), Arc::clone(master)),
         organizations: OrganizationService::new(store.clone(), Arc::clone(master)),
         customers: CustomerService::new(store.clone()),
+        matching: MatchingService::new(store.clone()),
+        own_domains: OwnDomainsService::new(store.clone()),
         tenants: TenantService::new(store.clone(), identity.clone()),
         consent: is_registered.then_some(consent),
         sync: SyncService::new(store.clone(), wake.clone()),
@@ -487,6 +494,8 @@ pub fn state(
         idempotency: services.idempotency,
         organizations: services.organizations,
         customers: services.customers,
+        matching: services.matching,
+        own_domains: services.own_domains,
         tenants: services.tenants,
         consent: services.consent,
         audit: services.audit,

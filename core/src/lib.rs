@@ -13,6 +13,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod installation;
 pub mod inventory;
+pub mod matching;
 pub mod measures;
 pub mod microsoft;
 pub mod names;

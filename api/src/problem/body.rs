@@ -4,6 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::routes::customer_matches::CandidateView;
+
 /// The media type of problems.
 pub(super) const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -51,6 +53,10 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub customer_id: Option<Uuid>,
+    /// The customers that a tenant may belong to, the likeliest first; empty where nothing is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub candidates: Option<Vec<CandidateView>>,
     /// The permissions that are too many.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]

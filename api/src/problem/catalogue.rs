@@ -141,7 +141,7 @@ catalogue! {
 
     // Customers
     CUSTOMER_REQUIRED = "customerRequired", UNPROCESSABLE_ENTITY, false, "Customer required",
-        "The call does not say for which customer the tenant is connected.",
+        "The call does not say for which customer the tenant is connected, and no match is certain; candidates has the customers it may be for.",
         caller "Name the customer in customerId.";
     CUSTOMER_NOT_FOUND = "customerNotFound", NOT_FOUND, false, "Customer not found",
         "Your organisation has no such customer.",
@@ -149,6 +149,10 @@ catalogue! {
     CUSTOMER_HAS_TENANTS = "customerHasTenants", CONFLICT, false, "Customer has tenants",
         "The customer cannot be deactivated while tenants are connected for it.",
         someone "Revoke the customer's tenants, or give them to another customer, first.";
+
+    TENANT_ALREADY_MAPPED = "tenantAlreadyMapped", CONFLICT, false, "Tenant belongs to another customer",
+        "The tenant belongs to another customer, which customerId names; nothing was changed.",
+        caller "Leave the tenant out or, if it really belongs to another customer, change the tenant itself.";
 
     // Tenants and syncs
     TENANT_ALREADY_CONNECTED = "tenantAlreadyConnected", CONFLICT, false, "Tenant already connected",

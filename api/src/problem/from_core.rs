@@ -9,6 +9,7 @@ use tenantry_core::{
     customers::{CustomerError, Field, Why},
     idempotency::IdempotencyError,
     inventory::InventoryError,
+    matching::{ConfirmFault, MatchError},
     microsoft::aadsts::MicrosoftError,
     names::InvalidName,
     store::StoreError,
@@ -131,10 +132,69 @@ impl From<TenantsError> for Problem {
     }
 }
 
+impl From<MatchError> for Problem {
+    fn from(error: MatchError) -> Self {
+        match error {
+            MatchError::Unknown(faults) => Self::not_found().at(places(&faults)),
+            MatchError::Inactive(faults) => no_active_customer().at(places(&faults)),
+            MatchError::AlreadyMapped(faults) => {
+                let first = faults.iter().find_map(|fault| match fault {
+                    ConfirmFault::Elsewhere(_, customer) => Some(*customer),
+                    ConfirmFault::NoTenant(_)
+                    | ConfirmFault::NoCustomer(_)
+                    | ConfirmFault::Inactive(_) => None,
+                });
+                let problem = Self::new(&catalogue::TENANT_ALREADY_MAPPED).at(places(&faults));
+                match first {
+                    Some(customer) => problem.customer(customer),
+                    None => problem,
+                }
+            }
+            MatchError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Where in a list of matches the faults are.
+fn places(faults: &[ConfirmFault]) -> Vec<FieldError> {
+    let place = |fault: &ConfirmFault| {
+        let (field, code, detail) = match fault {
+            ConfirmFault::NoTenant(_) => (
+                "tenantId",
+                "notFound",
+                "Your organisation has no such tenant.".to_owned(),
+            ),
+            ConfirmFault::NoCustomer(_) => (
+                "customerId",
+                "notFound",
+                "Your organisation has no such customer.".to_owned(),
+            ),
+            ConfirmFault::Inactive(_) => (
+                "customerId",
+                "inactive",
+                "The customer is not active.".to_owned(),
+            ),
+            ConfirmFault::Elsewhere(_, customer) => (
+                "tenantId",
+                "tenantAlreadyMapped",
+                format!("The tenant belongs to the customer {customer}."),
+            ),
+        };
+        FieldError::at(
+            format!("/matches/{}/{field}", fault.position()),
+            code,
+            detail,
+        )
+    };
+    faults.iter().map(place).collect()
+}
+
 impl From<ConsentError> for Problem {
     fn from(error: ConsentError) -> Self {
         match error {
-            ConsentError::CustomerRequired => Self::new(&catalogue::CUSTOMER_REQUIRED),
+            ConsentError::CustomerRequired { candidates } => {
+                Self::new(&catalogue::CUSTOMER_REQUIRED).candidates(&candidates)
+            }
             ConsentError::CustomerNotFound => no_active_customer(),
             ConsentError::ReturnUrlNotAllowed(why) => {
                 let problem = Self::new(&catalogue::RETURN_URL_NOT_ALLOWED);

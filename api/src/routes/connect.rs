@@ -44,7 +44,8 @@ const LONGEST_PEM: usize = 20_000;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ConnectTenant {
-    /// The customer it is for. Required as long as no customer is matched by itself.
+    /// The customer it is for. Left out, the customer that the tenant belongs to already, or the one match
+    /// that is certain.
     #[serde(default)]
     customer_id: Option<Uuid>,
     /// A verified domain of the tenant, or its id.

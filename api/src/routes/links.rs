@@ -198,7 +198,7 @@ fn page_of(error: ConsentError) -> Problem {
     let problem = match error {
         ConsentError::LinkUnknown => Problem::new(&catalogue::NOT_FOUND)
             .detail("There is no such link. Check that it was copied whole, or ask whoever sent it for a new one."),
-        other @ (ConsentError::CustomerRequired
+        other @ (ConsentError::CustomerRequired { .. }
         | ConsentError::CustomerNotFound
         | ConsentError::ReturnUrlNotAllowed(_)
         | ConsentError::Refused(_)

@@ -2,6 +2,7 @@
 
 mod access;
 mod answers;
+mod customer_matches;
 mod customers;
 mod limits;
 
@@ -27,6 +28,7 @@ use tenantry_core::{
     ids::{ApiKeyId, OrgId},
     installation,
     inventory::{InventoryService, license_names::LicenseNamesFile},
+    matching::{MatchingService, OwnDomainsService},
     microsoft::{
         client_credential::ClientCredential,
         cloud::{CloudProfile, MicrosoftCloud, Origin},
@@ -133,6 +135,8 @@ impl World {
             idempotency: Idempotency::new(store(), self.vault.clone()),
             organizations: self.organizations.clone(),
             customers: CustomerService::new(store()),
+            matching: MatchingService::new(store()),
+            own_domains: OwnDomainsService::new(store()),
             tenants: TenantService::new(store(), identity()),
             consent: None,
             audit: AuditService::new(store()),

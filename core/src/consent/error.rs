@@ -2,16 +2,19 @@
 
 use super::{callback::RejectedFlow, rejection::Rejection, return_url::ReturnUrlNotAllowed};
 use crate::{
-    access::random::NoRandomness, credentials::PutError, ids::CustomerId, secrets::VaultError,
-    store::StoreError,
+    access::random::NoRandomness, credentials::PutError, ids::CustomerId, matching::Candidate,
+    secrets::VaultError, store::StoreError,
 };
 
 /// Why a step of connecting a tenant cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsentError {
-    /// No customer was named.
+    /// No customer was named, and no match is certain.
     #[error("a customer must be named")]
-    CustomerRequired,
+    CustomerRequired {
+        /// The customers it may be for, the likeliest first.
+        candidates: Vec<Candidate>,
+    },
     /// The organisation has no such active customer.
     #[error("no such customer")]
     CustomerNotFound,

@@ -15,7 +15,7 @@ use super::{
     model::{Connection, ConnectionState, NextStep},
     proof::{self, NotStored, Stored},
     rejection::{Rejection, RejectionCode, quote},
-    service::{ConsentService, Started, Target, insert_attempt},
+    service::{ConsentService, Started, Target, insert_attempt, record_match},
 };
 use crate::{
     access::OrgScope,
@@ -90,7 +90,7 @@ impl ConsentService {
         let (started, stored) = self
             .store
             .write(scope, move |tx| {
-                insert_attempt(tx, &connection, target.customer)?;
+                insert_attempt(tx, &connection, target.customer, target.matched.is_some())?;
                 let key = authorizer.key_of(tx.org(), &connection)?;
                 credentials::put(tx, &key, id, &credential)?;
                 let stored = proof::proven(tx, &connection, evidence, None)?;
@@ -103,6 +103,7 @@ impl ConsentService {
                     permission_kind: connection.connection_type.permission_kind(),
                 };
                 complete(tx, &started)?;
+                record_match(tx, tenant, target.customer, target.matched.as_deref())?;
                 Ok::<(Started, Stored), ConsentError>((started, stored))
             })
             .await?;

@@ -22,6 +22,7 @@ use crate::{
     credentials::{ConnectionKeys, Credential, Sealed},
     customers,
     ids::{ConnectionId, CustomerId, TenantId},
+    matching::{self, MatchKind, Proposal},
     microsoft::{
         consent_doctor::DiagnosisCode,
         identity::IdentityClient,
@@ -158,24 +159,32 @@ impl ConsentService {
         wish: StartConnect,
         complete: impl FnOnce(&mut Scoped<'_>, &Started) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<Started, ConsentError> {
-        let customer = wish.customer.ok_or(ConsentError::CustomerRequired)?;
         let return_url = wish
             .return_url
             .as_deref()
             .map(|url| self.settings.return_urls.check(url))
             .transpose()?;
-        let is_active = self
-            .store
-            .read(scope, move |tx| customers::is_active(tx, customer))
-            .await?;
-        if !is_active {
-            return Err(ConsentError::CustomerNotFound);
-        }
-        let (entered, resolved) = self.look_up(&wish.tenant).await?;
-        let target = Target {
-            tenant: resolved.tenant_id,
-            entered,
-            customer,
+        let target = match wish.customer {
+            Some(customer) => {
+                let is_active = self
+                    .store
+                    .read(scope, move |tx| customers::is_active(tx, customer))
+                    .await?;
+                if !is_active {
+                    return Err(ConsentError::CustomerNotFound);
+                }
+                let (entered, resolved) = self.look_up(&wish.tenant).await?;
+                Target {
+                    tenant: resolved.tenant_id,
+                    entered,
+                    customer,
+                    matched: None,
+                }
+            }
+            None => {
+                let (entered, resolved) = self.look_up(&wish.tenant).await?;
+                self.matched(scope, entered, &resolved).await?
+            }
         };
         let connection_type = wish.way.connection_type();
         if let WayIn::ApplicationCredentials(credential) = wish.way {
@@ -190,6 +199,38 @@ impl ConsentService {
             .await?;
         crate::failpoint::failpoint!("connect-started");
         Ok(started)
+    }
+
+    /// The target with the customer that the tenant certainly belongs to.
+    async fn matched(
+        &self,
+        scope: &OrgScope,
+        entered: String,
+        resolved: &ResolvedTenant,
+    ) -> Result<Target, ConsentError> {
+        let (tenant, typed) = (resolved.tenant_id, resolved.domain.clone());
+        let proposal = self
+            .store
+            .read(scope, move |tx| {
+                matching::propose(tx, tenant, typed.as_deref())
+            })
+            .await?;
+        let (customer, matched) = match proposal {
+            Proposal::Mapped(customer) => (customer, Vec::new()),
+            Proposal::Certain(candidate) => {
+                let kinds = candidate.evidence.iter().map(|evidence| evidence.kind);
+                (candidate.customer, kinds.collect())
+            }
+            Proposal::Open(candidates) => {
+                return Err(ConsentError::CustomerRequired { candidates });
+            }
+        };
+        Ok(Target {
+            tenant,
+            entered,
+            customer,
+            matched: Some(matched),
+        })
     }
 
     /// The origin of Microsoft's sign-in pages.
@@ -227,6 +268,7 @@ impl ConsentService {
             tenant,
             entered,
             customer,
+            matched,
         } = target;
         let now = self.store.clock().now();
         let id = ConnectionId::from_uuid(Uuid::now_v7());
@@ -256,6 +298,7 @@ impl ConsentService {
         Ok(Attempt {
             connection,
             customer,
+            matched,
             link,
             relayed,
             authorization_url,
@@ -288,6 +331,9 @@ pub(super) struct Target {
     /// The domain or id as it was typed.
     pub(super) entered: String,
     pub(super) customer: CustomerId,
+    /// Where nobody named the customer: what made the match certain, nothing for a tenant that was mapped
+    /// before.
+    pub(super) matched: Option<Vec<MatchKind>>,
 }
 
 /// Puts a new attempt into the store, in the place of older unused ones. Returns the tenant's status.
@@ -295,9 +341,16 @@ pub(super) fn insert_attempt(
     tx: &mut Scoped<'_>,
     connection: &Connection,
     customer: CustomerId,
+    is_matched: bool,
 ) -> Result<TenantStatus, ConsentError> {
     if !customers::hold_active(tx, customer)? {
         return Err(ConsentError::CustomerNotFound);
+    }
+    if is_matched && !may_be_for(tx, connection.tenant, customer)? {
+        // A person mapped it in this very moment; what was found by itself does not overwrite that.
+        return Err(ConsentError::CustomerRequired {
+            candidates: Vec::new(),
+        });
     }
     let wish = ConnectWish {
         tenant: connection.tenant,
@@ -328,6 +381,29 @@ pub(super) fn insert_attempt(
     Ok(status)
 }
 
+/// Whether the tenant belongs to nobody or to this customer, and stays so until the transaction ends.
+fn may_be_for(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    customer: CustomerId,
+) -> Result<bool, StoreError> {
+    let present = tenants::find_locked(tx, tenant)?.and_then(|tenant| tenant.customer);
+    Ok(present.is_none_or(|present| present == customer))
+}
+
+/// Records that a match was used without asking, where one was.
+pub(super) fn record_match(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    customer: CustomerId,
+    matched: Option<&[MatchKind]>,
+) -> Result<(), StoreError> {
+    match matched {
+        Some([]) | None => Ok(()),
+        Some(evidence) => matching::note_used(tx, tenant, customer, evidence),
+    }
+}
+
 /// Records that an attempt has begun.
 pub(super) fn record_started(
     tx: &mut Scoped<'_>,
@@ -347,6 +423,7 @@ pub(super) fn record_started(
 struct Attempt {
     connection: Connection,
     customer: CustomerId,
+    matched: Option<Vec<MatchKind>>,
     link: FlowToken,
     relayed: Prepared,
     authorization_url: Url,
@@ -360,7 +437,7 @@ impl Attempt {
         complete: impl FnOnce(&mut Scoped<'_>, &Started) -> Result<(), StoreError>,
     ) -> Result<Started, ConsentError> {
         let connection = &self.connection;
-        let status = insert_attempt(tx, connection, self.customer)?;
+        let status = insert_attempt(tx, connection, self.customer, self.matched.is_some())?;
         let link = Flow {
             kind: FlowKind::Link,
             org: tx.org(),
@@ -386,6 +463,12 @@ impl Attempt {
         };
         complete(tx, &started)?;
         record_started(tx, connection)?;
+        record_match(
+            tx,
+            connection.tenant,
+            self.customer,
+            self.matched.as_deref(),
+        )?;
         Ok(started)
     }
 }

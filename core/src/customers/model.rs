@@ -193,6 +193,17 @@ impl CustomerChange {
     }
 }
 
+/// Domains in one spelling, each once, or everything that is wrong with them.
+pub(crate) fn checked_domains(texts: &[String]) -> Result<Vec<String>, Vec<FieldFault>> {
+    let mut faults = Vec::new();
+    let domains = domains(texts, &mut faults);
+    if faults.is_empty() {
+        Ok(domains)
+    } else {
+        Err(faults)
+    }
+}
+
 fn name(text: &str, faults: &mut Vec<FieldFault>) -> String {
     match checked_name(text) {
         Ok(name) => name,

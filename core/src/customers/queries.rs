@@ -1,5 +1,9 @@
 //! The SQL of customers.
 
+mod evidence;
+
+pub(crate) use self::evidence::{activity_of, hints, known_customers};
+
 use diesel::prelude::*;
 
 use super::{Customer, CustomerFilter};

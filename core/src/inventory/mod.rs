@@ -23,6 +23,6 @@ pub use crate::store::dialect::{MemberRow, ObjectRow};
 pub(crate) use purposes::set_purposes;
 pub(crate) use queries::{
     as_of, large_groups, live_among, live_documents, mark_removed, most_members, name_members,
-    remove_members, store_objects, stored_documents, unnamed_members,
+    organization_documents, remove_members, store_objects, stored_documents, unnamed_members,
 };
 pub(crate) use service_plans::{Plans, read_plans};

@@ -1,5 +1,7 @@
 //! The SQL of the inventory.
 
+use std::collections::HashMap;
+
 use diesel::{
     dsl::{count_star, exists},
     prelude::*,
@@ -272,6 +274,23 @@ fn find(
 ) -> Result<Vec<FoundObject>, StoreError> {
     let keys: Vec<StoredUuid> = keys.iter().copied().map(StoredUuid).collect();
     dialect::find_objects(tx, tenant, kind.number(), &keys)
+}
+
+/// The descriptions of those of these tenants that have been read.
+pub(crate) fn organization_documents(
+    tx: &mut Scoped<'_>,
+    tenants: &[TenantId],
+) -> Result<HashMap<TenantId, String>, StoreError> {
+    let org = tx.org();
+    let rows: Vec<(TenantId, String)> = on_conn!(tx.conn, |c| objects::table
+        .filter(objects::org_id.eq(org))
+        .filter(objects::tenant_id.eq_any(tenants))
+        .filter(objects::kind.eq(ObjectKind::Organization.number()))
+        .filter(objects::object_key.eq(objects::tenant_id))
+        .filter(objects::removed_at.is_null())
+        .select((objects::tenant_id, objects::document))
+        .load(c))?;
+    Ok(rows.into_iter().collect())
 }
 
 /// One live object.

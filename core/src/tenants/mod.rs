@@ -29,5 +29,9 @@ pub(crate) use self::{
         ConnectStarted, ConnectWish, Connected, is_read_through, note_connect_started,
         note_connected, note_missing_permission,
     },
-    queries::{connection_to_prove, exists, find, load_connection},
+    queries::{
+        connection_to_prove, customers_of, customers_with_tenants, exists, find, find_locked,
+        load_connection, namings, without_customer,
+    },
+    service::{Mapped, map_to_customer},
 };

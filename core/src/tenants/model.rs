@@ -241,6 +241,20 @@ pub struct Tenant {
     pub created_at: DateTime<Utc>,
 }
 
+/// How a tenant is named, by itself and by people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TenantNaming {
+    pub(crate) tenant: TenantId,
+    pub(crate) status: TenantStatus,
+    pub(crate) display_name: String,
+    /// Whether a technician chose it.
+    pub(crate) display_name_set: bool,
+    /// As it calls itself; none until it was read.
+    pub(crate) organization_name: Option<String>,
+    /// Its default domain, before the first sync the one that was typed.
+    pub(crate) default_domain: Option<String>,
+}
+
 impl Tenant {
     /// Whether no run has completed for [`STALE_AFTER`], counted from the last one or, before the
     /// first, from the proof.

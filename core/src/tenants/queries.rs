@@ -1,5 +1,10 @@
 //! The SQL of tenants and claims. Visible to this room only.
 
+mod mapping;
+
+pub(super) use self::mapping::redirect_links;
+pub(crate) use self::mapping::{customers_of, customers_with_tenants, namings, without_customer};
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
@@ -100,6 +105,18 @@ pub(crate) fn find(tx: &mut Scoped<'_>, tenant: TenantId) -> Result<Option<Tenan
         .first(c)
         .optional())?;
     row.map(TenantRow::into_tenant).transpose()
+}
+
+/// One tenant of the organisation, which nobody else can change until the transaction ends.
+pub(crate) fn find_locked(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+) -> Result<Option<Tenant>, StoreError> {
+    if lock(tx, tenant, None)? {
+        find(tx, tenant)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Whether the organisation has the tenant.

@@ -15,7 +15,7 @@ use crate::{
     customers,
     ids::{CustomerId, TenantId},
     microsoft::identity::IdentityClient,
-    store::{Store, StoreError},
+    store::{Scoped, Store, StoreError},
 };
 
 /// Why something cannot be done with a tenant.
@@ -146,33 +146,11 @@ impl TenantService {
     ) -> Result<Tenant, TenantsError> {
         self.store
             .write(scope, move |tx| {
-                let before = queries::find(tx, tenant)?.ok_or(TenantsError::TenantNotFound)?;
-                if version.is_some_and(|version| version != before.version) {
-                    return Err(TenantsError::VersionMismatch);
+                let (changed, fields) = apply(tx, tenant, version, &change)?;
+                if !fields.is_empty() {
+                    let details = json!({"fields": fields, "customerId": changed.customer});
+                    audit::record(tx, Action::TenantChanged, Some(tenant), details)?;
                 }
-                if let TenantField::Set(customer) = change.customer
-                    && !customers::hold_active(tx, customer)?
-                {
-                    return Err(TenantsError::CustomerNotFound);
-                }
-                let (fields, _after) = change.applied_to(&before);
-                if fields.is_empty() {
-                    return Ok(before);
-                }
-                if !queries::lock(tx, tenant, version)? {
-                    return Err(TenantsError::VersionMismatch);
-                }
-                let locked = queries::find(tx, tenant)?.ok_or(TenantsError::TenantNotFound)?;
-                let (_fields, after) = change.applied_to(&locked);
-                queries::set_personal(tx, &after)?;
-                match &change.display_name {
-                    TenantField::Keep => {}
-                    TenantField::Clear => notes::rename(tx, tenant, None)?,
-                    TenantField::Set(name) => notes::rename(tx, tenant, Some(name))?,
-                }
-                let changed = queries::find(tx, tenant)?.ok_or(TenantsError::TenantNotFound)?;
-                let details = json!({"fields": fields, "customerId": changed.customer});
-                audit::record(tx, Action::TenantChanged, Some(tenant), details)?;
                 Ok(changed)
             })
             .await
@@ -197,5 +175,90 @@ impl TenantService {
             self.identity.forget(connection);
         }
         Ok(())
+    }
+}
+
+/// Changes a tenant; the tenant as it is then, and the fields that differ. The caller records the audit.
+fn apply(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    version: Option<i64>,
+    change: &TenantChange,
+) -> Result<(Tenant, Vec<&'static str>), TenantsError> {
+    let before = queries::find(tx, tenant)?.ok_or(TenantsError::TenantNotFound)?;
+    if version.is_some_and(|version| version != before.version) {
+        return Err(TenantsError::VersionMismatch);
+    }
+    if let TenantField::Set(customer) = change.customer
+        && !customers::hold_active(tx, customer)?
+    {
+        return Err(TenantsError::CustomerNotFound);
+    }
+    let (fields, _after) = change.applied_to(&before);
+    if fields.is_empty() {
+        return Ok((before, fields));
+    }
+    if !queries::lock(tx, tenant, version)? {
+        return Err(TenantsError::VersionMismatch);
+    }
+    let locked = queries::find(tx, tenant)?.ok_or(TenantsError::TenantNotFound)?;
+    let (_fields, after) = change.applied_to(&locked);
+    queries::set_personal(tx, &after)?;
+    if after.customer != locked.customer {
+        queries::redirect_links(tx, tenant, after.customer)?;
+    }
+    match &change.display_name {
+        TenantField::Keep => {}
+        TenantField::Clear => notes::rename(tx, tenant, None)?,
+        TenantField::Set(name) => notes::rename(tx, tenant, Some(name))?,
+    }
+    let changed = queries::find(tx, tenant)?.ok_or(TenantsError::TenantNotFound)?;
+    Ok((changed, fields))
+}
+
+/// What became of putting a tenant on a customer.
+pub(crate) enum Mapped {
+    /// It belongs to it from now on.
+    Now,
+    /// It did already.
+    Already,
+    /// It belongs to this other one, and stays there.
+    Elsewhere(CustomerId),
+}
+
+/// Puts a tenant that belongs to nobody on a customer. The caller records the audit, and undoes the
+/// transaction where one that belongs to somebody else is in its way.
+///
+/// # Errors
+/// See [`TenantsError`].
+pub(crate) fn map_to_customer(
+    tx: &mut Scoped<'_>,
+    tenant: TenantId,
+    customer: CustomerId,
+) -> Result<Mapped, TenantsError> {
+    let present = queries::find(tx, tenant)?.ok_or(TenantsError::TenantNotFound)?;
+    match present.customer {
+        Some(same) if same == customer => return Ok(Mapped::Already),
+        Some(other) => return Ok(Mapped::Elsewhere(other)),
+        None => {}
+    }
+    let change = TenantChange {
+        customer: TenantField::Set(customer),
+        ..TenantChange::default()
+    };
+    // In the order in which every change of a mapping locks: customer, then tenant. Whoever maps the tenant
+    // at the same time is waited for and not overwritten.
+    if !customers::hold_active(tx, customer)? {
+        return Err(TenantsError::CustomerNotFound);
+    }
+    queries::lock(tx, tenant, None)?;
+    let locked = queries::find(tx, tenant)?.ok_or(TenantsError::TenantNotFound)?;
+    match locked.customer {
+        Some(same) if same == customer => Ok(Mapped::Already),
+        Some(other) => Ok(Mapped::Elsewhere(other)),
+        None => {
+            let (_changed, _fields) = apply(tx, tenant, None, &change)?;
+            Ok(Mapped::Now)
+        }
     }
 }

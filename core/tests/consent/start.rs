@@ -3,9 +3,10 @@
 use chrono::TimeDelta;
 use tenantry_core::{
     consent::{ConsentError, StartConnect, WayIn},
+    customers::{CustomerService, NewCustomer},
     ids::CustomerId,
     microsoft::permissions::MANIFEST,
-    tenants::TenantStatus,
+    tenants::{TenantChange, TenantField, TenantStatus},
 };
 use tenantry_tests::{
     database::Backend,
@@ -34,6 +35,37 @@ fn code(error: &ConsentError) -> &'static str {
         panic!("{error}")
     };
     rejection.code.as_str()
+}
+
+/// What a PSA says about an organisation's customer: source, kind and value of each hint.
+fn hint(world: &World, org: &Org, external: &str, hints: &[(&str, &str, &str)]) {
+    let raw = &world.raw;
+    let (id, customer, now) = (
+        raw.uuid(org.id.as_uuid()),
+        raw.uuid(org.customer.as_uuid()),
+        raw.now(),
+    );
+    let bytes = if raw.is_sqlite() {
+        "x'00'"
+    } else {
+        "'\\x00'::bytea"
+    };
+    raw.execute(&format!(
+        "INSERT INTO psa_connections (org_id, id, kind, name, base_url, system, data_key, sealed_credentials, \
+         generation, settings, version, created_at, changed_at) VALUES ({id}, {customer}, 'halopsa', 'Halo', \
+         'https://halo.example', 'halo.example', {bytes}, {bytes}, 1, '{{}}', 1, {now}, {now}) ON CONFLICT DO NOTHING"
+    ));
+    raw.execute(&format!(
+        "INSERT INTO psa_records (org_id, connection_id, external_id, customer_id, name, state, document, hash, \
+         generation, misses, changed_at) VALUES ({id}, {customer}, '{external}', {customer}, 'N', 'active', '{{}}', \
+         {bytes}, 1, 0, {now})"
+    ));
+    for (source, kind, value) in hints {
+        raw.execute(&format!(
+            "INSERT INTO psa_hints (org_id, connection_id, external_id, source, kind, value, contacts, generation) \
+             VALUES ({id}, {customer}, '{external}', '{source}', '{kind}', '{value}', 1, 1)"
+        ));
+    }
 }
 
 on_both_databases! {
@@ -70,9 +102,6 @@ on_both_databases! {
         let world = &World::new(backend).await;
         world.add_tenant(CONTOSO);
         let scope = &world.a.scope;
-        let nobody = StartConnect { customer: None, ..wish(&world.a, CONTOSO) };
-        let outcome = world.consent.start(scope, nobody, |_, _| Ok(())).await;
-        assert!(matches!(outcome, Err(ConsentError::CustomerRequired)), "{outcome:?}");
         for customer in [CustomerId::from_uuid(Uuid::now_v7()), world.b.customer] {
             let unknown = StartConnect { customer: Some(customer), ..wish(&world.a, CONTOSO) };
             let outcome = world.consent.start(scope, unknown, |_, _| Ok(())).await;
@@ -83,8 +112,56 @@ on_both_databases! {
         let outcome = world.consent.start(scope, elsewhere, |_, _| Ok(())).await;
         assert!(matches!(outcome, Err(ConsentError::ReturnUrlNotAllowed(_))), "{outcome:?}");
         assert_eq!(world.fake.cloud().requests().len(), 0);
+        let nobody = StartConnect { customer: None, ..wish(&world.a, CONTOSO) };
+        let outcome = world.consent.start(scope, nobody, |_, _| Ok(())).await;
+        let Err(ConsentError::CustomerRequired { candidates }) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(candidates, []);
         assert_eq!(world.raw.count("tenants"), 0);
         assert_eq!(world.raw.count("flow_index"), 0);
+    }
+
+    async fn without_a_customer_the_one_match_that_is_certain_is_used_and_audited(backend: Backend) {
+        let world = &World::new(backend).await;
+        let contoso = world.add_tenant(CONTOSO);
+        let unnamed = || StartConnect { customer: None, ..wish(&world.a, CONTOSO) };
+        let website = ("record", "website", CONTOSO);
+        let tenant_id = contoso.id.to_string();
+        // What another organisation knows is nobody else's evidence.
+        hint(world, &world.b, "1", &[("record", "tenantId", &tenant_id), website]);
+        let outcome = world.consent.start(&world.a.scope, unnamed(), |_, _| Ok(())).await;
+        let Err(ConsentError::CustomerRequired { candidates }) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(candidates, []);
+        hint(world, &world.a, "1", &[website]);
+        let outcome = world.consent.start(&world.a.scope, unnamed(), |_, _| Ok(())).await;
+        let Err(ConsentError::CustomerRequired { candidates }) = outcome else { panic!("{outcome:?}") };
+        let shown: Vec<_> = candidates.iter().map(|one| (one.customer, one.score, one.certain)).collect();
+        assert_eq!(shown, [(world.a.customer, 55, false)]);
+        assert_eq!(world.raw.count("tenants"), 0);
+        hint(world, &world.a, "2", &[("record", "tenantId", &tenant_id)]);
+        let started = world.consent.start(&world.a.scope, unnamed(), |_, _| Ok(())).await.unwrap();
+        assert_eq!(world.tenant(&world.a, started.tenant).await.customer, Some(world.a.customer));
+        assert_eq!(world.actions(&world.a), ["tenant.connectStarted", "customerMatch.confirmed"]);
+        let details = world.details(&world.a, "customerMatch.confirmed");
+        assert_eq!(details[0]["customerId"], world.a.customer.to_string());
+        assert_eq!(details[0]["reason"], "certain");
+        assert_eq!(details[0]["evidence"], serde_json::json!(["tenantId", "website"]));
+        // It belongs to somebody from now on: no match is looked for any more.
+        world.raw.execute("DELETE FROM psa_hints");
+        world.consent.start(&world.a.scope, unnamed(), |_, _| Ok(())).await.unwrap();
+        assert_eq!(world.details(&world.a, "customerMatch.confirmed").len(), 1);
+    }
+
+    async fn whom_a_person_puts_a_tenant_on_while_its_link_is_open_keeps_it(backend: Backend) {
+        let world = &World::new(backend).await;
+        world.add_tenant(CONTOSO);
+        let started = world.start(CONTOSO).await;
+        let new = NewCustomer { name: "Second".to_owned(), domains: Vec::new() };
+        let second = CustomerService::new(world.store.clone()).create(&world.a.scope, new, |_, _| Ok(())).await.unwrap();
+        let change = TenantChange { customer: TenantField::Set(second.id), ..TenantChange::default() };
+        world.tenants.change(&world.a.scope, started.tenant, None, change).await.unwrap();
+        world.connect_in_browser(&started).await.unwrap();
+        let tenant = world.tenant(&world.a, started.tenant).await;
+        assert_eq!((tenant.status, tenant.customer), (TenantStatus::Connected, Some(second.id)));
     }
 
     async fn c5_what_names_no_tenant_of_this_cloud_is_refused_by_its_code(backend: Backend) {

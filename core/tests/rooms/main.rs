@@ -13,6 +13,7 @@ mod idempotency;
 mod installation;
 mod isolation;
 mod keys;
+mod matching;
 mod notices;
 mod schema;
 mod statuses;

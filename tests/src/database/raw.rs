@@ -29,7 +29,7 @@ impl Raw {
         Self::open(&server_url())
     }
 
-    pub(super) fn open(url: &str) -> Self {
+    pub fn open(url: &str) -> Self {
         if let Some(path) = url.strip_prefix("sqlite://") {
             let mut conn = SqliteConnection::establish(path).expect("the file opens");
             conn.batch_execute("PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON;")

@@ -22,6 +22,21 @@ const NOBODY: &str = "01990000-0000-7000-8000-000000000000";
 const CALLS: &[(&str, &str, &str, [bool; 4])] = &[
     ("GET", "/customers", "", READS),
     ("POST", "/customers", r#"{"name":"Made"}"#, KEEPS_CUSTOMERS),
+    ("GET", "/customer-matches", "", READS),
+    ("GET", "/customer-matches/orphans", "", READS),
+    (
+        "POST",
+        "/customer-matches/confirm",
+        r#"{"matches":[{"tenantId":"01990000-0000-7000-8000-000000000000","customerId":"01990000-0000-7000-8000-000000000000"}]}"#,
+        CONNECTS,
+    ),
+    ("GET", "/organization/domains", "", READS),
+    (
+        "PUT",
+        "/organization/domains",
+        r#"{"domains":[]}"#,
+        KEEPS_CUSTOMERS,
+    ),
     ("GET", "/customers/{customerId}", "", READS),
     (
         "PATCH",

@@ -27,7 +27,7 @@ fn path_of(route: &Route) -> String {
 fn call_of(route: &Route, key: Option<&str>) -> TestRequest {
     let method = Method::from_bytes(route.method.as_bytes()).unwrap();
     let request = request(method.clone(), &path_of(route), key);
-    if method == Method::POST || method == Method::PATCH {
+    if method == Method::POST || method == Method::PATCH || method == Method::PUT {
         return request
             .insert_header(("content-type", "application/json"))
             .set_payload("{}");
