@@ -22,6 +22,7 @@ use crate::{
     outbound::TargetRefused,
     secrets::VaultError,
     store::{Scoped, StoreError},
+    sync::queue,
     tickets,
 };
 
@@ -218,6 +219,7 @@ impl PsaConnectionService {
             .access
             .store()
             .write(scope, move |tx| {
+                hold_work(tx, id)?;
                 let connection =
                     queries::find_locked(tx, id)?.ok_or(PsaConnectionError::NotFound)?;
                 require(version, &connection)?;
@@ -286,6 +288,7 @@ impl PsaConnectionService {
         version: Option<i64>,
         change: PsaConnectionChange,
     ) -> Result<PsaConnection, PsaConnectionError> {
+        hold_work(tx, id)?;
         let before = queries::find_locked(tx, id)?.ok_or(PsaConnectionError::NotFound)?;
         require(version, &before)?;
         let mut after = before.clone();
@@ -455,4 +458,10 @@ fn credential_fault(fault: CredentialFault) -> ConnectionFault {
     };
     let detail = format!("This credential {}.", fault.why);
     ConnectionFault::new(pointer, "invalidCredential", detail)
+}
+
+/// Workers lock their work before the connection; so does whoever changes one.
+fn hold_work(tx: &mut Scoped<'_>, id: PsaConnectionId) -> Result<(), StoreError> {
+    let org = tx.org();
+    queue::hold_for_psa(&mut tx.global(), org, id)
 }

@@ -19,6 +19,6 @@ pub(super) use self::{
     },
     work::{
         count_attempts, delete_finished_work, delete_work, delete_work_of_tenant, forget_attempts,
-        is_wanted_again, release_all_work, subjects_of_kind,
+        hold_work, is_wanted_again, release_all_work, subjects_of_kind,
     },
 };

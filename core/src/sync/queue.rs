@@ -302,6 +302,16 @@ pub fn remove(tx: &mut Global<'_>, kind: WorkKind, subject: Uuid) -> Result<(), 
     super::queries::delete_work(tx, kind, subject)
 }
 
+/// Holds the work for a connection to a PSA until the transaction ends. Before the connection's own row, as
+/// every transaction of a worker does: so that the two never wait for each other.
+pub(crate) fn hold_for_psa(
+    tx: &mut Global<'_>,
+    org: OrgId,
+    connection: PsaConnectionId,
+) -> Result<(), StoreError> {
+    super::queries::hold_work(tx, org, connection.as_uuid())
+}
+
 /// Takes everything about a tenant out of the queue.
 pub fn remove_for_tenant(
     tx: &mut Global<'_>,

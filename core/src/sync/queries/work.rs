@@ -61,6 +61,22 @@ pub(in crate::sync) fn subjects_of_kind(
     Ok(subjects.collect())
 }
 
+/// The write that changes nothing is the lock, on both databases.
+pub(in crate::sync) fn hold_work(
+    tx: &mut Global<'_>,
+    org: OrgId,
+    subject: Uuid,
+) -> Result<(), StoreError> {
+    on_conn!(tx.conn, |c| diesel::update(
+        work_items::table
+            .filter(work_items::org_id.eq(org))
+            .filter(work_items::subject_id.eq(StoredUuid(subject)))
+    )
+    .set(work_items::fence.eq(work_items::fence))
+    .execute(c))?;
+    Ok(())
+}
+
 pub(in crate::sync) fn delete_work(
     tx: &mut Global<'_>,
     kind: WorkKind,
