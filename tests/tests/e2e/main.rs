@@ -7,6 +7,7 @@ mod connect;
 mod consent;
 mod consent_refused;
 mod contract;
+mod customer_sync;
 mod delegated;
 mod event_reader;
 mod events;
