@@ -29,6 +29,15 @@ pub fn binaries() -> Result<PathBuf> {
         .to_path_buf())
 }
 
+/// The target folder.
+pub fn target() -> Result<PathBuf> {
+    let binaries = binaries()?;
+    let target = binaries
+        .parent()
+        .context("the target folder has no parent")?;
+    Ok(target.to_path_buf())
+}
+
 /// The built `tenantry`.
 pub fn tenantry() -> Result<PathBuf> {
     Ok(binaries()?.join("tenantry"))

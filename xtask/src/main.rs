@@ -1,6 +1,7 @@
 //! The project's own commands, in Rust so that they need no tool that the project does not need.
 //! `cargo xtask --help` lists them; `cargo demo` is `cargo xtask demo`.
 
+mod bench;
 mod cargo;
 mod checks;
 mod demo;
@@ -40,6 +41,12 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
+    /// Measure speed and memory in release builds, as a table of ratios
+    Bench {
+        /// Passed on to the benchmark: --rounds N, --only PART-OF-A-NAME
+        #[arg(last = true, value_name = "BENCH ARGUMENTS")]
+        arguments: Vec<String>,
+    },
     /// Run a command with an empty PostgreSQL at TENANTRY_TEST_POSTGRES_URL
     Postgres {
         #[arg(last = true, required = true, value_name = "COMMAND")]
@@ -61,6 +68,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Test { tools, arguments } => test::run(tools, &arguments),
         Command::Checks { write } => checks::run(write),
+        Command::Bench { arguments } => bench::run(&arguments),
         Command::Postgres { command } => postgres::run(&command),
         Command::Demo { arguments } => demo::run(&arguments),
     };

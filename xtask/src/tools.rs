@@ -35,11 +35,7 @@ fn found_or_installed(name: &str) -> Result<PathBuf> {
     if version.status().is_ok_and(|status| status.success()) {
         return Ok(name.into());
     }
-    let target = cargo::binaries()?;
-    let tools = target
-        .parent()
-        .context("the target folder has no parent")?
-        .join("tools");
+    let tools = cargo::target()?.join("tools");
     let program = tools.join("bin").join(name);
     if !program.exists() {
         cargo::must(cargo::command(&["install", "--locked", name, "--root"]).arg(&tools))?;
