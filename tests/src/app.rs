@@ -308,6 +308,11 @@ impl TestApp {
         app
     }
 
+    /// The number of the server's process on this machine.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().expect("a running server").pid()
+    }
+
     /// Another organisation: its id and its owner's key.
     pub fn create_organization(&self, name: &str) -> (String, String) {
         let made = self.admin(&["create-organization", "--name", name]);

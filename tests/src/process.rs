@@ -72,6 +72,11 @@ impl Process {
         }
     }
 
+    /// Its number on this machine.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal by its name without `SIG`.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
