@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tenantry_tests::app::BASE;
 
@@ -14,10 +15,13 @@ pub struct Api {
 }
 
 impl Api {
-    async fn call(&self, request: reqwest::RequestBuilder) -> Result<Value> {
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Value)> {
         let response = request.bearer_auth(&self.key).send().await?;
-        let status = response.status();
-        let body: Value = response.json().await?;
+        Ok((response.status(), response.json().await?))
+    }
+
+    async fn call(&self, request: reqwest::RequestBuilder) -> Result<Value> {
+        let (status, body) = self.answer(request).await?;
         ensure!(status.is_success(), "{status}: {body:#}");
         Ok(body)
     }
@@ -27,13 +31,41 @@ impl Api {
             .await
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        self.call(
-            self.http
-                .post(format!("{}{BASE}{path}", self.base))
-                .json(body),
-        )
-        .await
+    /// All items of a list.
+    pub async fn list(&self, path: &str) -> Result<Vec<Value>> {
+        let mut items = Vec::new();
+        let mut cursor = None;
+        loop {
+            let mut query = vec![("limit", "1000".to_owned())];
+            query.extend(cursor.map(|cursor| ("cursor", cursor)));
+            let request = self.http.get(format!("{}{BASE}{path}", self.base));
+            let page = self.call(request.query(&query)).await?;
+            items.extend(page["items"].as_array().into_iter().flatten().cloned());
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    fn posting(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
+        self.http
+            .post(format!("{}{BASE}{path}", self.base))
+            .json(body)
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.call(self.posting(path, body)).await
+    }
+
+    /// The same where a refusal is an answer like another.
+    pub async fn try_post(&self, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
+        self.answer(self.posting(path, body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        let request = self.http.patch(format!("{}{BASE}{path}", self.base));
+        self.call(request.json(body)).await
     }
 
     pub async fn create_customer(&self, name: &str) -> Result<String> {
@@ -44,12 +76,21 @@ impl Api {
     }
 
     pub async fn connect(&self, customer: &str, tenant: &str) -> Result<Value> {
-        self.connect_by(customer, tenant, &json!({})).await
+        self.connect_by(Some(customer), tenant, &json!({})).await
     }
 
-    /// The same in another way than by admin consent: `way` says which, with what it needs.
-    pub async fn connect_by(&self, customer: &str, tenant: &str, way: &Value) -> Result<Value> {
-        let mut body = json!({"customerId": customer, "tenant": tenant});
+    /// The same in another way than by admin consent: `way` says which, with what it needs. Without a
+    /// customer it is for the one that certainly is the tenant's.
+    pub async fn connect_by(
+        &self,
+        customer: Option<&str>,
+        tenant: &str,
+        way: &Value,
+    ) -> Result<Value> {
+        let mut body = json!({"tenant": tenant});
+        if let Some(customer) = customer {
+            body["customerId"] = json!(customer);
+        }
         for (name, value) in way.as_object().into_iter().flatten() {
             body[name] = value.clone();
         }

@@ -1,34 +1,34 @@
-//! `cargo demo`: a stand-in for Microsoft's cloud, the real server on SQLite, and seven tenants of
-//! different kinds that are connected through the public API as a technician would.
+//! `cargo demo`: stand-ins for Microsoft's cloud and three PSAs, the real server on SQLite, and seven
+//! tenants of different kinds that are connected through the public API as a technician would and find
+//! their customers.
 //!
 //! With `--once` it ends after the summary, with an error when anything went wrong; otherwise it
 //! keeps serving until Ctrl-C.
 
 mod api;
+mod cast;
+mod matches;
+mod psa;
 mod server;
 
 use std::{
     io::Write as _,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tenantry_tests::{
     app::{BASE, CLIENT_ID, CLIENT_SECRET},
-    browser::Browser,
-    fake_microsoft::{
-        FakeMicrosoft, INITIAL_APP_ROLES, Ports,
-        faults::{Fault, FaultRule},
-        seed::TenantSeed,
-        state::{Decision, Tenant},
-    },
+    fake_microsoft::{FakeMicrosoft, Ports, seed::TenantSeed, state::Decision},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     api::{Api, client, text},
+    cast::{Member, cast, connect, first_domain},
+    matches::UNSORTED,
+    psa::Psas,
     server::Setting,
 };
 
@@ -78,11 +78,16 @@ async fn main() -> Result<()> {
         key: key.clone(),
     };
     println!("  The server listens on {}", api.base);
-    println!();
 
+    println!("\nCustomers from three PSAs, each played by a stand-in:");
+    let psas = Psas::start().await;
+    psas.bring_customers(&api).await?;
+
+    println!("\nTenants:");
     let cast = cast(&microsoft);
+    let unsorted = api.create_customer(UNSORTED).await?;
     for member in &cast {
-        connect(&api, member).await?;
+        connect(&api, member, &unsorted).await?;
     }
     // One more, left for a person to connect in a browser.
     let open = microsoft.add_tenant(
@@ -96,6 +101,10 @@ async fn main() -> Result<()> {
     println!("\nThe first sync of each tenant:");
     watch(&api, &cast).await?;
     let healthy = summary(&api, &cast).await?;
+    println!("\nWhose tenants they are, where nobody said so:");
+    let left = matches::confirm(&api, &cast, &unsorted).await?;
+    matches::ensure_mapped(&api, &cast).await?;
+    psas.ensure_well_treated()?;
     println!(
         "\nDone in {:.1} s. The addresses to open:",
         begun.elapsed().as_secs_f64()
@@ -114,6 +123,12 @@ async fn main() -> Result<()> {
         "  All tenants         curl -H \"Authorization: Bearer $KEY\" {}{BASE}/tenants",
         api.base
     );
+    for (tenant, customer) in left {
+        println!(
+            "  Confirm a match     curl -H \"Authorization: Bearer $KEY\" --json '{{\"matches\":[{{\"tenantId\":\"{tenant}\",\"customerId\":\"{customer}\"}}]}}' {}{BASE}/customer-matches/confirm",
+            api.base
+        );
+    }
     if once {
         ensure!(healthy, "a tenant did not end as it should");
         return server.stop();
@@ -126,151 +141,6 @@ async fn main() -> Result<()> {
         ended = server.ended() => bail!("the server ended by itself: {ended}"),
     }
     server.stop()
-}
-
-/// A tenant of the demo and how its story is expected to end.
-struct Member {
-    tenant: Arc<Tenant>,
-    what: &'static str,
-    /// Final state of the run, and the one data set that differs from `completed`.
-    ends: (&'static str, Option<(&'static str, &'static str)>),
-    way: Way,
-}
-
-/// How a tenant comes to be connected.
-enum Way {
-    /// Its administrator accepts the application's permissions.
-    AdminConsent,
-    /// The same, but declines at first.
-    DeclinesFirst,
-    /// It is read as the administrator who signs in.
-    Delegated,
-    /// With an app registration of the customer's own: client id and secret.
-    OwnApplication(&'static str, &'static str),
-}
-
-fn cast(microsoft: &FakeMicrosoft) -> Vec<Member> {
-    let add = |seed: TenantSeed| microsoft.add_tenant(seed);
-    let accept = Decision::Accept;
-    let cast = vec![
-        Member {
-            tenant: add(TenantSeed::new("Contoso", "contoso.example")
-                .users(20_000)
-                .decision(accept.clone())),
-            what: "20,000 users",
-            ends: ("completed", None),
-            way: Way::AdminConsent,
-        },
-        Member {
-            tenant: add(TenantSeed::new("Fabrikam", "fabrikam.example")
-                .users(120)
-                .intune(false)
-                .decision(accept.clone())),
-            what: "without Intune",
-            ends: ("completed", Some(("devices", "skipped"))),
-            way: Way::AdminConsent,
-        },
-        Member {
-            tenant: add(TenantSeed::new("Woodgrove", "woodgrove.example")
-                .users(300)
-                .decision(Decision::AcceptWithout(
-                    ["SecurityEvents.Read.All".to_owned()].into(),
-                ))),
-            what: "one permission withheld",
-            ends: ("completedWithWarnings", Some(("secureScores", "failed"))),
-            way: Way::AdminConsent,
-        },
-        Member {
-            tenant: add(TenantSeed::new("Tailspin", "tailspin.example")
-                .users(2_500)
-                .decision(accept)),
-            what: "throttled by Microsoft",
-            ends: ("completed", None),
-            way: Way::AdminConsent,
-        },
-        Member {
-            tenant: add(TenantSeed::new("Litware", "litware.example")
-                .users(60)
-                .decision(Decision::DeclineConsent)),
-            what: "declined at first",
-            ends: ("completed", None),
-            way: Way::DeclinesFirst,
-        },
-        Member {
-            tenant: add(TenantSeed::new("Adatum", "adatum.example")
-                .users(80)
-                .decision(Decision::Accept)),
-            what: "read as its administrator",
-            ends: ("completed", None),
-            way: Way::Delegated,
-        },
-        Member {
-            tenant: add(TenantSeed::new("Wingtip", "wingtip.example").users(45)),
-            what: "with its own app registration, no browser",
-            ends: ("completed", None),
-            way: Way::OwnApplication(
-                "3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6b",
-                "demo~the-customers-own-secret",
-            ),
-        },
-    ];
-    for member in &cast {
-        if let Way::OwnApplication(client_id, secret) = member.way {
-            microsoft.register_tenant_app(&member.tenant, client_id, secret, &INITIAL_APP_ROLES);
-        }
-    }
-    for (part, times) in [("/users?", 1), ("/groups/delta", 2)] {
-        microsoft.cloud().faults.script(FaultRule {
-            server: "graph",
-            path_contains: part.to_owned(),
-            tenant: Some(cast[3].tenant.id),
-            skip: 1,
-            times,
-            fault: Fault::Status {
-                status: 429,
-                retry_after: Some("2".to_owned()),
-                body: None,
-            },
-        });
-    }
-    cast
-}
-
-/// Creates the customer, and connects the tenant as technician and administrator would.
-async fn connect(api: &Api, member: &Member) -> Result<()> {
-    let tenant = &member.tenant;
-    let (name, what) = (&tenant.display_name, member.what);
-    let customer = api.create_customer(name).await?;
-    let domain = first_domain(tenant)?;
-    let way = match member.way {
-        Way::AdminConsent | Way::DeclinesFirst => json!({}),
-        Way::Delegated => json!({"connectionType": "delegated"}),
-        Way::OwnApplication(client_id, secret) => json!({
-            "connectionType": "applicationCredentials",
-            "credentials": {"clientId": client_id, "clientSecret": secret},
-        }),
-    };
-    let started = api.connect_by(&customer, domain, &way).await?;
-    if started["authorizationUrl"].is_null() {
-        ensure!(started["status"] == "connected", "{name}: {started}");
-        println!("  {name:<10} connected ({what})");
-        return Ok(());
-    }
-    let link = text(&started, "authorizationUrl")?;
-    let mut page = Browser::new().open(&link).await;
-    if matches!(member.way, Way::DeclinesFirst) {
-        println!(
-            "  {name:<10} the administrator declined: {}",
-            reason(&page.text())
-        );
-        *tenant.decision.write().expect("decision") = Decision::Accept;
-        page = Browser::new().open(&link).await;
-        println!("  {name:<10} … opened the same link again");
-    }
-    let is_connected = page.status == 200 && page.text().contains("is connected to");
-    ensure!(is_connected, "{name}: {} {}", page.url, page.text());
-    println!("  {name:<10} connected ({what})");
-    Ok(())
 }
 
 /// Draws a bar for each tenant until all runs have ended.
@@ -392,25 +262,6 @@ fn ended_as_expected(member: &Member, status: &Value) -> bool {
         println!("             expected {state}, found {status:#}");
     }
     fits
-}
-
-fn first_domain(tenant: &Tenant) -> Result<&str> {
-    tenant
-        .domains
-        .first()
-        .map(String::as_str)
-        .context("a tenant without a domain")
-}
-
-/// What the page says happened and what to do: between what it did not change and the way back.
-fn reason(page: &str) -> String {
-    let words: Vec<&str> = page.split_whitespace().collect();
-    let text = words.join(" ");
-    let (_, after) = text
-        .split_once("Nothing was stored.")
-        .unwrap_or(("", &text));
-    let (reason, _) = after.split_once("Try again").unwrap_or((after, ""));
-    reason.trim().to_owned()
 }
 
 fn free_port(wanted: u16) -> Result<u16> {

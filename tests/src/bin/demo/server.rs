@@ -12,6 +12,7 @@ use serde_json::Value;
 use tenantry_tests::{
     app::{CLIENT_ID, CLIENT_SECRET, binary},
     fake_microsoft::FakeMicrosoft,
+    psa_client::ALLOW_STAND_INS,
 };
 
 /// The server's settings and where it runs.
@@ -46,6 +47,8 @@ impl Setting<'_> {
                 self.microsoft.login_url(),
             )
             .env("TENANTRY_MICROSOFT_GRAPH_URL", self.microsoft.graph_url())
+            // The PSAs are played on this machine.
+            .env(ALLOW_STAND_INS.0, ALLOW_STAND_INS.1)
             .env("TENANTRY_LOG", "warn,tenantry=info");
         command
     }
