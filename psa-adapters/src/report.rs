@@ -1,5 +1,7 @@
 //! What a look at a connection found, line by line.
 
+use crate::error::PsaError;
+
 /// One thing that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
@@ -18,6 +20,9 @@ pub struct Check {
 pub struct Report {
     /// The lines.
     pub checks: Vec<Check>,
+    /// Whether the PSA refused the credentials themselves: not to be tried again by itself, for some PSAs lock
+    /// the user.
+    pub rejected: bool,
 }
 
 impl Report {
@@ -49,5 +54,10 @@ impl Report {
             detail: detail.into(),
             action: Some(action.into()),
         });
+    }
+
+    /// Notes that a line fails because the credentials were refused, where that is the error.
+    pub fn note_refusal(&mut self, error: &PsaError) {
+        self.rejected |= matches!(error, PsaError::Auth { .. });
     }
 }

@@ -44,7 +44,8 @@ pub struct CreateCustomerSync {
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum WantedCustomerSync {
-    /// What changed since the last sync.
+    /// What changed since the last sync; `delta`, as syncs of tenants call it, means the same.
+    #[serde(alias = "delta")]
     Incremental,
     /// Everything, so that what is missing is known.
     Full,

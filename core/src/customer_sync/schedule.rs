@@ -21,6 +21,9 @@ const SETTLES: TimeDelta = TimeDelta::minutes(2);
 pub(super) const MOST_NAMED: usize = 50;
 /// The trouble in which no call is made by itself: PSAs lock users who are refused again and again.
 const LOCKING: &str = "psaCredentialsRejected";
+/// Once in this time it is tried all the same: a refusal may have been the PSA's own fault, and one try a day
+/// locks nobody.
+const PROBES: TimeDelta = TimeDelta::days(1);
 
 /// A connection is there: its work begins, and stays for as long as it does.
 pub(crate) fn connection_created(
@@ -97,9 +100,12 @@ pub(super) fn due(
     let refused = connection
         .trouble
         .as_ref()
-        .is_some_and(|trouble| trouble.code == LOCKING);
-    if refused {
-        return Due::Nothing(now + incremental_every(&connection.settings));
+        .filter(|trouble| trouble.code == LOCKING);
+    if let Some(again) = refused
+        .map(|trouble| trouble.at + PROBES)
+        .filter(|again| *again > now)
+    {
+        return Due::Nothing(again);
     }
     if state.next_full_at <= now {
         return Due::Read(CustomerSyncKind::Full);

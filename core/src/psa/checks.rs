@@ -138,6 +138,7 @@ fn refused(trouble: Trouble) -> (Report, Option<Trouble>) {
     };
     let report = Report {
         checks: vec![check],
+        rejected: trouble.code == "psaCredentialsRejected",
     };
     (report, Some(trouble))
 }

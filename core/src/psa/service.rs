@@ -355,6 +355,14 @@ impl PsaConnectionService {
         if !is_new && usable.base_url == after.base_url {
             return Ok(None);
         }
+        if !is_new {
+            // Whoever may change an address must not learn by it what another person entered.
+            let detail = "Another address needs the credentials anew: those that are stored are sent to the \
+                          address they were entered for and to no other.";
+            return Err(PsaConnectionError::InvalidCredentials(vec![
+                ConnectionFault::new("/credentials", "missing", detail),
+            ]));
+        }
         let system = usable.adapter.system();
         if system != after.system && queries::has_records(tx, after.id)? {
             return Err(PsaConnectionError::OtherSystem {

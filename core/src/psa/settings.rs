@@ -176,7 +176,13 @@ impl Reading {
                 ("enabled", _) => self.flag(&place, value, &mut into.enabled),
                 ("options", Value::Null) => into.options.clear(),
                 ("options", Value::Object(options)) if value.to_string().len() <= MOST_OPTIONS => {
-                    into.options.clone_from(options);
+                    for (name, value) in options {
+                        if value.is_null() {
+                            into.options.remove(name);
+                        } else {
+                            into.options.insert(name.clone(), value.clone());
+                        }
+                    }
                 }
                 ("options", Value::Object(_)) => {
                     self.fault(&place, "tooLarge", "Expected at most 16 kB.");

@@ -104,8 +104,8 @@ fn bare(text: &str) -> &str {
 pub(super) fn trouble_in(report: &Report, now: DateTime<Utc>) -> Option<Trouble> {
     let check = report.checks.iter().find(|check| !check.ok)?;
     let code = match check.name {
-        "reachable" => "psaUnreachable",
-        "credentials" => "psaCredentialsRejected",
+        _any if report.rejected => "psaCredentialsRejected",
+        "reachable" | "credentials" => "psaUnreachable",
         "tickets" | "ticketSettings" | "settings" => "psaConfigurationInvalid",
         _right => "psaPermissionMissing",
     };
@@ -193,5 +193,18 @@ mod tests {
         let trouble = trouble_in(&report, DateTime::UNIX_EPOCH).unwrap();
         assert_eq!(trouble.code, "psaPermissionMissing");
         assert_eq!(trouble.action.as_deref(), Some("Give it."));
+        let mut report = Report::default();
+        report.fails("credentials", "No token to be had.", "Try again.");
+        assert_eq!(
+            trouble_in(&report, DateTime::UNIX_EPOCH).unwrap().code,
+            "psaUnreachable"
+        );
+        report.note_refusal(&PsaError::Auth {
+            what: "unknown".to_owned(),
+        });
+        assert_eq!(
+            trouble_in(&report, DateTime::UNIX_EPOCH).unwrap().code,
+            "psaCredentialsRejected"
+        );
     }
 }

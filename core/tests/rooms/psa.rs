@@ -249,7 +249,14 @@ on_both_databases! {
     async fn another_system_is_refused_once_customers_came(backend: Backend) {
         let world = World::new(backend).await;
         let id = world.connection().await.id;
-        let moved = |base: &str| PsaConnectionChange { base_url: Some(base.to_owned()), ..PsaConnectionChange::default() };
+        let moved = |base: &str| PsaConnectionChange {
+            base_url: Some(base.to_owned()),
+            credentials: Some(credentials("northgate")),
+            ..PsaConnectionChange::default()
+        };
+        let alone = PsaConnectionChange { base_url: Some("https://eu.myconnectwise.net".to_owned()), ..PsaConnectionChange::default() };
+        let refused = world.change(id, alone).await;
+        assert!(matches!(refused, Err(PsaConnectionError::InvalidCredentials(_))), "v13: another address gets no stored secret");
         let eu = world.change(id, moved("https://eu.myconnectwise.net")).await.unwrap();
         assert_eq!((eu.generation, eu.system.as_str()), (2, "https://eu.myconnectwise.net/northgate"));
         world.add_record(id);
@@ -259,7 +266,8 @@ on_both_databases! {
         let company = PsaConnectionChange { credentials: Some(credentials("other")), ..PsaConnectionChange::default() };
         assert!(matches!(world.change(id, company).await, Err(PsaConnectionError::OtherSystem { .. })));
         assert_eq!(world.db.raw().dump(), before);
-        let same = world.change(id, moved("https://EU.myconnectwise.net/")).await.unwrap();
+        let same = PsaConnectionChange { base_url: Some("https://EU.myconnectwise.net/".to_owned()), ..PsaConnectionChange::default() };
+        let same = world.change(id, same).await.unwrap();
         assert_eq!(same, eu, "a change that changes nothing leaves no trace");
         let stale = world.service.change(&world.scope, id, Some(1), moved("https://eu.myconnectwise.net")).await;
         assert!(matches!(stale, Err(PsaConnectionError::VersionMismatch)));

@@ -102,6 +102,7 @@ impl Autotask {
                 Ok(Some(threshold))
             }
             Err(error @ (PsaError::Auth { .. } | PsaError::Permission { .. })) => {
+                report.note_refusal(&error);
                 report.fails(
                     "credentials",
                     format!("Autotask refused the credentials: {error}."),

@@ -182,6 +182,9 @@ fn line(
     outcome: Result<(), PsaError>,
     works: &str,
 ) -> Result<(), PsaError> {
+    if let Err(error) = &outcome {
+        report.note_refusal(error);
+    }
     let (detail, action) = match outcome {
         Ok(()) => {
             report.works(name, works);

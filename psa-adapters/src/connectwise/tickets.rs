@@ -74,7 +74,7 @@ impl ConnectWise {
         let rows: Vec<TicketRecord> = records(self.client.fetch(&call).await?);
         let has_key = |record: &TicketRecord| {
             let theirs = record.external_x_ref.as_deref();
-            record.is_open() && theirs.is_none_or(|theirs| theirs.eq_ignore_ascii_case(key))
+            record.is_open() && theirs.is_some_and(|theirs| theirs.eq_ignore_ascii_case(key))
         };
         let ours = rows.into_iter().filter(has_key);
         Ok(ours.filter_map(|record| record.id).next())

@@ -93,6 +93,7 @@ fn fails(
         | PsaError::Ambiguous
         | PsaError::Conflict
         | PsaError::Protocol { .. } => {
+            report.note_refusal(&error);
             report.fails(name, sentence(&error), action);
             Ok(())
         }

@@ -97,33 +97,40 @@ pub(super) async fn list(
         count,
         so_far,
     } = place.read(http, &filters).await?;
-    let complete = count.unwrap_or(so_far) <= MOST_DETAILS;
-    if complete {
-        fresh = in_full(http, fresh).await?;
-    }
     if !query.types.is_empty() {
         fresh = of_types(fresh, &query.types)?;
     }
+    let with_details = count.unwrap_or(so_far) <= MOST_DETAILS;
+    let rows = if with_details {
+        in_full(http, fresh).await?
+    } else {
+        fresh.into_iter().map(|row| (row, false)).collect()
+    };
     Ok(Page {
-        items: fresh
+        items: rows
             .into_iter()
-            .filter_map(|row| customer(row, complete))
+            .filter_map(|(row, complete)| customer(row, complete))
             .collect(),
         next: next.map(|place| place.cursor()),
         expected: count,
     })
 }
 
-/// The rows in full. One that is gone meanwhile is left out.
-async fn in_full(http: &Http, rows: Vec<Value>) -> Result<Vec<Value>, PsaError> {
+/// The rows in full, and whether each is: where the detail is not to be had, the list's word stands.
+async fn in_full(http: &Http, rows: Vec<Value>) -> Result<Vec<(Value, bool)>, PsaError> {
     let reads: Vec<_> = rows
-        .iter()
-        .filter_map(|row| wire::id_of(row.get("id")?))
-        .map(|id| detail(http, id))
+        .into_iter()
+        .map(|row| async {
+            let id = row.get("id").and_then(wire::id_of);
+            let detail = match id {
+                Some(id) => detail(http, id).await?,
+                None => None,
+            };
+            Ok(detail.map_or((row, false), |detail| (detail, true)))
+        })
         .collect();
     stream::iter(reads)
         .buffered(SIDE_BY_SIDE)
-        .try_filter_map(|detail| std::future::ready(Ok(detail)))
         .try_collect()
         .await
 }

@@ -92,7 +92,7 @@ on_both_databases! {
         let run = world.incremental().await;
         assert_eq!((run.state.as_str(), run.error.unwrap().code.as_str()), ("failed", "psaCredentialsRejected"));
         assert_eq!(world.psa.take_calls().len(), 1);
-        world.db.advance(TimeDelta::days(2));
+        world.db.advance(TimeDelta::hours(23));
         let worker = world.worker();
         let from = claims(&world);
         world.until("some more looks", async || claims(&world) > from + 5).await;

@@ -84,7 +84,9 @@ async fn the_remembered_ticket_is_looked_at_first() {
         ),
     ] {
         psa.expect(answer);
-        psa.expect(searched(json!([{"id": 50000}, {"id": 50001}])));
+        psa.expect(searched(
+            json!([{"id": 50000, "externalXRef": "tenantry:consent:6f1b"}, {"id": 50001}]),
+        ));
         let found = adapter
             .ensure_ticket(&settings(), &ticket(), Some(&reference()))
             .await
@@ -127,7 +129,9 @@ async fn without_a_sure_answer_the_outcome_is_unknown_and_the_next_try_looks_fir
             adapter.ensure_ticket(&settings(), &ticket(), None).await,
             Err(PsaError::Ambiguous)
         );
-        psa.expect(searched(json!([{"id": 48213}])));
+        psa.expect(searched(
+            json!([{"id": 48213, "externalXRef": "tenantry:consent:6f1b"}]),
+        ));
         let found = adapter
             .ensure_ticket(&settings(), &ticket(), None)
             .await
