@@ -77,6 +77,12 @@ pub(super) fn plan(
         .into_iter()
         .min_by(|a, b| (a.next_try_at, &a.key).cmp(&(b.next_try_at, &b.key)));
     let look = now + BETWEEN_LOOKS;
+    let is_rejected = connection
+        .trouble
+        .is_some_and(|trouble| trouble.code == "psaCredentialsRejected");
+    // Some PSAs lock a user who is refused again and again: a person, or the sync's one try a day, finds out
+    // whether the credentials are good again.
+    let first = first.filter(|_| !is_rejected);
     let Some(mut ticket) = first else {
         return Ok(Plan::Rest(look));
     };

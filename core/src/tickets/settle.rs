@@ -56,8 +56,8 @@ pub(super) fn settle(
     tried: &Try,
     result: &Result<Answer, PsaError>,
 ) -> Result<(), LeaseError> {
-    // The connection's row before the queue's, as who changes a connection takes them; what is written here
-    // counts only if the lease is held.
+    // The queue first, as in every transaction that touches a connection.
+    lease.require_held(&mut tx.global())?;
     let failed = match result {
         Ok(_) => {
             clear_trouble(tx, id, tried.ticket.error.as_ref())?;
@@ -72,7 +72,6 @@ pub(super) fn settle(
             Some((setback, trouble))
         }
     };
-    lease.require_held(&mut tx.global())?;
     let Some(mut ticket) = queries::find(tx, id, &tried.ticket.key)? else {
         return Ok(());
     };
