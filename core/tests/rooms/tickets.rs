@@ -831,7 +831,7 @@ on_both_databases! {
         assert!(notes.iter().any(|note| note.contains("turned off")), "{notes:?}");
     }
 
-    async fn refused_credentials_are_tried_once_an_hour_or_when_somebody_changes_something(backend: Backend) {
+    async fn refused_credentials_are_not_tried_again_before_somebody_changes_something(backend: Backend) {
         let db = TestStore::new(backend);
         let world = World::new(&db).await;
         let other = world.add_tenant(world.customer);
@@ -846,19 +846,28 @@ on_both_databases! {
         db.advance(TimeDelta::minutes(59));
         world.look().await;
         assert_eq!(world.psa.calls(), Vec::<&str>::new());
-        *world.psa.cannot_open.lock().unwrap() = Some(refused());
-        db.advance(TimeDelta::minutes(1));
+        db.advance(TimeDelta::days(2));
         world.look().await;
-        assert_eq!(world.psa.calls(), Vec::<&str>::new(), "an adapter that cannot be had is no call");
-        assert_eq!(world.kept().await.iter().map(|ticket| ticket.attempts).sum::<i32>(), 2);
-        *world.psa.cannot_open.lock().unwrap() = None;
-        world.look().await;
-        assert_eq!(world.psa.calls(), Vec::<&str>::new());
+        assert_eq!(world.psa.calls(), Vec::<&str>::new(), "some PSAs lock a user who is refused again");
         world.change_connection().await;
         world.look().await;
         assert_eq!(world.psa.open().len(), 2);
         assert_eq!(world.trouble(), None);
         assert!(world.kept().await.iter().all(|ticket| ticket.error.is_none()));
+    }
+
+    async fn an_adapter_that_cannot_be_had_is_no_call(backend: Backend) {
+        let db = TestStore::new(backend);
+        let world = World::new(&db).await;
+        world.lose_access(world.tenant).await;
+        *world.psa.cannot_open.lock().unwrap() = Some(outage());
+        world.look().await;
+        assert_eq!(world.psa.calls(), Vec::<&str>::new());
+        assert_eq!(world.kept().await[0].error.as_ref().unwrap().code, "psaUnreachable");
+        *world.psa.cannot_open.lock().unwrap() = None;
+        db.advance(TimeDelta::minutes(1));
+        world.look().await;
+        assert_eq!(world.psa.open().len(), 1);
     }
 
     async fn a_passing_failure_is_tried_further_and_further_apart(backend: Backend) {

@@ -74,6 +74,7 @@ async fn synced(caller: &Caller, tenant: &Tenant) -> Ids {
 async fn call(caller: &Caller, method: &str, path: &str) -> Answer {
     let body = match (method, path) {
         ("POST", path) if path.ends_with("/sync") => json!({"kind": "delta"}),
+        ("POST", path) if path.ends_with("/merge") => json!({"from": Uuid::now_v7()}),
         ("PATCH", path) if path.starts_with("/tenants") => json!({"tags": ["taken"]}),
         ("PATCH", _) => json!({"name": "Taken"}),
         _ => return caller.send(caller.request(method, path)).await,
