@@ -379,18 +379,23 @@ fn taken(tx: &mut Scoped<'_>, connection: &PsaConnection, event: &Event) -> Resu
     }
     let mut changed = Vec::new();
     let mut soon = event.hints.len() > MOST_HINTS;
+    let mut stopped = false;
     for hint in event.hints.iter().take(MOST_HINTS) {
         match hint {
             ChangeHint::Customer(id) => changed.push(id.clone()),
             ChangeHint::ResyncSoon => soon = true,
             ChangeHint::CallbackStopped => {
                 soon = true;
-                callback_stopped(tx, connection)?;
+                stopped = true;
             }
         }
     }
     if soon || !changed.is_empty() {
         customer_sync::note_changes(tx, connection.id, &changed, soon)?;
+    }
+    // After the queue's row, as every transaction of a worker takes the connection's.
+    if stopped {
+        callback_stopped(tx, connection)?;
     }
     Ok(())
 }

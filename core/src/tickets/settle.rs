@@ -56,8 +56,9 @@ pub(super) fn settle(
     tried: &Try,
     result: &Result<Answer, PsaError>,
 ) -> Result<(), LeaseError> {
-    // The connection's row before the queue's, as who changes a connection takes them; what is written here
-    // counts only if the lease is held.
+    // The queue's row before the connection's, as every transaction of a worker takes them and whoever changes
+    // a connection does: so that the two never wait for each other.
+    lease.require_held(&mut tx.global())?;
     let failed = match result {
         Ok(_) => {
             clear_trouble(tx, id, tried.ticket.error.as_ref())?;
@@ -72,7 +73,6 @@ pub(super) fn settle(
             Some((setback, trouble))
         }
     };
-    lease.require_held(&mut tx.global())?;
     let Some(mut ticket) = queries::find(tx, id, &tried.ticket.key)? else {
         return Ok(());
     };
