@@ -128,6 +128,13 @@ async fn attempt(http: &reqwest::Client, callout: &Callout) -> Option<u16> {
     Some(response.status().as_u16())
 }
 
+/// The last part of an address's path, which is secret in those of webhooks.
+pub fn last_part(url: &str) -> String {
+    let url = url::Url::parse(url).expect("the address of a webhook");
+    let mut parts = url.path_segments().expect("a path");
+    parts.next_back().unwrap_or_default().to_owned()
+}
+
 /// Whether an address is on this machine. Nothing else is ever called.
 fn is_loopback(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| match url.host() {

@@ -53,6 +53,10 @@ pub trait Psa: Send + Sync + 'static {
     /// Credentials as a connection takes them.
     fn credentials(&self) -> Value;
 
+    /// All that only this PSA and its client may know: credentials, tokens, what webhooks are signed with or
+    /// show, and the last parts of their addresses.
+    fn secrets(&self) -> Vec<String>;
+
     /// Whether a deleted company is kept with a mark.
     fn keeps_deleted(&self) -> bool;
 

@@ -54,6 +54,11 @@ impl<P: Psa> Fake<P> {
         self.inner.credentials()
     }
 
+    /// All that only it and its client may know at this moment.
+    pub fn secrets(&self) -> Vec<String> {
+        self.inner.secrets()
+    }
+
     /// Every request it received.
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.inner.desk().log.all()

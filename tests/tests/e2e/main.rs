@@ -19,6 +19,7 @@ mod nul;
 mod own_application;
 mod postgres_roles;
 mod processes;
+mod psa_flow;
 mod rolling_upgrade;
 mod sync;
 mod sync_faults;

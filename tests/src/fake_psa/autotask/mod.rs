@@ -28,7 +28,7 @@ use self::{
 };
 use super::{
     call::{Call, Reply},
-    callouts::callouts,
+    callouts::{callouts, last_part},
     desk::{Desk, Psa},
     handle::Fake,
     limits::{Limit, Thread, Threads},
@@ -186,6 +186,15 @@ impl Psa for Autotask {
     fn credentials(&self) -> Value {
         let (secret, code) = self.secrets.lock().expect("secrets").clone();
         json!({"username": self.username, "secret": secret, "integrationCode": code})
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let (secret, code) = self.secrets.lock().expect("secrets").clone();
+        let mut secrets = vec![secret, code];
+        for webhook in self.webhooks.lock().expect("webhooks").iter() {
+            secrets.extend([webhook.secret.clone(), last_part(&webhook.url)]);
+        }
+        secrets
     }
 
     fn keeps_deleted(&self) -> bool {

@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use self::{
@@ -24,7 +25,7 @@ use self::{
 };
 use super::{
     call::{Call, Reply},
-    callouts::callouts,
+    callouts::{callouts, last_part},
     desk::{Desk, Psa},
     handle::Fake,
     limits::{Limit, Thread},
@@ -151,6 +152,16 @@ impl Psa for ConnectWise {
             "companyId": self.company_id, "publicKey": public, "privateKey": private,
             "clientId": self.client_id,
         })
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let (public, private) = self.keys.lock().expect("keys").clone();
+        let basic = STANDARD.encode(format!("{}+{public}:{private}", self.company_id));
+        let mut secrets = vec![public, private, basic];
+        secrets.push(self.signing_key.lock().expect("key").clone());
+        let callbacks = self.callbacks.lock().expect("callbacks");
+        secrets.extend(callbacks.iter().map(|callback| last_part(&callback.url)));
+        secrets
     }
 
     fn keeps_deleted(&self) -> bool {

@@ -15,12 +15,13 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use self::{lists::Wanted, token::Token, webhooks::Webhook};
 use super::{
     call::{Call, Reply},
-    callouts::callouts,
+    callouts::{callouts, last_part},
     desk::{Desk, Psa},
     handle::Fake,
     limits::{Limit, Thread},
@@ -173,6 +174,16 @@ impl Psa for HaloPsa {
             "clientId": self.client_id, "clientSecret": *self.secret.lock().expect("secret"),
             "tenant": self.tenant,
         })
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let mut secrets = vec![self.secret.lock().expect("secret").clone()];
+        secrets.extend(self.tokens.lock().expect("tokens").keys().cloned());
+        for webhook in self.webhooks.lock().expect("webhooks").iter() {
+            let basic = STANDARD.encode(format!("{}:{}", webhook.user, webhook.password));
+            secrets.extend([webhook.password.clone(), basic, last_part(&webhook.url)]);
+        }
+        secrets
     }
 
     fn keeps_deleted(&self) -> bool {
