@@ -849,6 +849,8 @@ on_both_databases! {
         db.advance(TimeDelta::days(2));
         world.look().await;
         assert_eq!(world.psa.calls(), Vec::<&str>::new(), "some PSAs lock a user who is refused again");
+        // New credentials take the trouble away.
+        world.db.raw().execute("UPDATE psa_connections SET trouble = NULL");
         world.change_connection().await;
         world.look().await;
         assert_eq!(world.psa.open().len(), 2);
