@@ -206,12 +206,22 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_asked_by_itself_while_the_credentials_are_refused() {
+    fn a_refusal_of_the_credentials_is_tried_once_a_day() {
         let refused = connection(Some("psaCredentialsRejected"));
-        let next = Due::Nothing(at(115));
-        assert_eq!(due(&refused, &state(true, 1, 1), named(2), at(100)), next);
-        let other = connection(Some("psaUnreachable"));
+        let again = refused
+            .trouble
+            .as_ref()
+            .map(|trouble| trouble.at + PROBES)
+            .unwrap();
+        let before = again - TimeDelta::minutes(1);
+        let state_then = state(true, 1, 1);
+        assert_eq!(
+            due(&refused, &state_then, named(2), before),
+            Due::Nothing(again)
+        );
         let full = Due::Read(CustomerSyncKind::Full);
-        assert_eq!(due(&other, &state(true, 1, 1), named(2), at(100)), full);
+        assert_eq!(due(&refused, &state_then, named(2), again), full);
+        let other = connection(Some("psaUnreachable"));
+        assert_eq!(due(&other, &state_then, named(2), at(100)), full);
     }
 }
