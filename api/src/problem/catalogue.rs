@@ -151,9 +151,6 @@ catalogue! {
         someone "Revoke the customer's tenants, or give them to another customer, first.";
 
     // Connections to PSAs
-    PSA_CONNECTION_NOT_FOUND = "psaConnectionNotFound", NOT_FOUND, false, "PSA connection not found",
-        "Your organisation has no such PSA connection. One of another organisation gives the same answer.",
-        caller "Choose one from the list of PSA connections, or create it.";
     INVALID_PSA_CREDENTIALS = "invalidPsaCredentials", UNPROCESSABLE_ENTITY, false, "Invalid PSA credentials",
         "The credentials do not have the fields that this PSA needs. The member errors points at each fault; no value is repeated.",
         caller "Send the fields that this PSA needs: connectwise companyId, publicKey, privateKey, clientId; autotask username, secret, integrationCode; halopsa clientId, clientSecret and where needed tenant, authUrl.";

@@ -117,7 +117,7 @@ fn sentence(why: &Why) -> String {
 impl From<PsaConnectionError> for Problem {
     fn from(error: PsaConnectionError) -> Self {
         match error {
-            PsaConnectionError::NotFound => Self::new(&catalogue::PSA_CONNECTION_NOT_FOUND),
+            PsaConnectionError::NotFound => Self::new(&catalogue::NOT_FOUND),
             PsaConnectionError::VersionMismatch => Self::new(&catalogue::PRECONDITION_FAILED),
             PsaConnectionError::Invalid(faults) => Self::invalid(field_errors(faults)),
             PsaConnectionError::InvalidCredentials(faults) => {
@@ -174,7 +174,7 @@ fn unreadable_psa() -> Problem {
 impl From<PsaCallError> for Problem {
     fn from(error: PsaCallError) -> Self {
         match error {
-            PsaCallError::NotFound => Self::new(&catalogue::PSA_CONNECTION_NOT_FOUND),
+            PsaCallError::NotFound => Self::new(&catalogue::NOT_FOUND),
             PsaCallError::Unreadable => unreadable_psa(),
             PsaCallError::Psa { error, trouble } => psa_problem(&error, *trouble),
             PsaCallError::Store(error) => error.into(),
@@ -262,9 +262,7 @@ impl From<CustomerSyncError> for Problem {
     fn from(error: CustomerSyncError) -> Self {
         match error {
             CustomerSyncError::NotFound => Self::not_found(),
-            CustomerSyncError::ConnectionNotFound => {
-                Self::new(&catalogue::PSA_CONNECTION_NOT_FOUND)
-            }
+            CustomerSyncError::ConnectionNotFound => Self::new(&catalogue::NOT_FOUND),
             // The same member as of tenants' runs: what it names follows from the call.
             CustomerSyncError::AlreadyRunning(run) => Self::new(&catalogue::SYNC_ALREADY_RUNNING)
                 .sync_run(SyncRunId::from_uuid(run.as_uuid())),

@@ -114,16 +114,14 @@ on_both_databases! {
             let missing = call(&other, method, &Ids::missing().fill(path)).await;
             let foreign = call(&other, method, &mine.fill(path)).await;
             assert_eq!(seen(&foreign), seen(&missing), "{method} {path}");
-            let is_psa = path.contains("{psaConnectionId}") && !path.contains("{secret}");
-            let code = if is_psa { "psaConnectionNotFound" } else { "notFound" };
-            foreign.expect_problem(404, code);
+            foreign.expect_problem(404, "notFound");
             // A foreign thing below one's own tenant is no other case.
             if path.contains("{syncRunId}") || path.contains("{groupId}") {
                 let mixed = Ids { tenant: theirs.tenant.clone(), ..mine.clone() };
                 let missing = Ids { tenant: theirs.tenant.clone(), ..Ids::missing() };
                 let (mixed, missing) = (call(&other, method, &mixed.fill(path)).await, call(&other, method, &missing.fill(path)).await);
                 assert_eq!(seen(&mixed), seen(&missing), "{method} {path} below one's own tenant");
-                mixed.expect_problem(404, code);
+                mixed.expect_problem(404, "notFound");
             }
         }
         assert_eq!(token_requests(&app, &mine.tenant), tokens, "c2: no token was made for it");

@@ -119,7 +119,7 @@ async fn a_connection_is_created_shown_changed_tried_and_deleted() {
     let missing = get(&app, &place, &org.key).await;
     assert_eq!(
         (missing.status, missing.code().as_str()),
-        (StatusCode::NOT_FOUND, "psaConnectionNotFound")
+        (StatusCode::NOT_FOUND, "notFound")
     );
 }
 
