@@ -30,7 +30,7 @@ pub use self::{
         Trouble,
     },
     opening::OpensPsa,
-    queries::{all, find, note_trouble},
+    queries::{find, note_trouble},
     service::{PsaConnectionError, PsaConnectionService},
     settings::{PsaSettings, TicketSettings},
     trouble::trouble_of,

@@ -198,11 +198,6 @@ pub(super) fn credentials(
     Ok(row.map(|(data_key, sealed)| StoredCredentials { data_key, sealed }))
 }
 
-/// All connections of the organisation, in the order of their creation.
-pub fn all(tx: &mut Scoped<'_>) -> Result<Vec<PsaConnection>, StoreError> {
-    list(tx, None, i64::MAX)
-}
-
 /// Connections by id, after `after`.
 pub(super) fn list(
     tx: &mut Scoped<'_>,
